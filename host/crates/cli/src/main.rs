@@ -1,0 +1,2 @@
+//! toolcell
+fn main() {}

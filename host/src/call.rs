@@ -1,0 +1,292 @@
+//! The words of the data path: what goes into a call, and what comes out of it.
+
+use std::{fmt, sync::Arc, time::Instant};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+
+use crate::ErrorKind;
+
+/// Names one call in results, audit records and telemetry. At most 128 bytes of visible ASCII.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct CallId(String);
+
+impl CallId {
+    /// A fresh random id: `call_` and 32 hexadecimal digits.
+    pub fn random() -> Self {
+        Self(format!("call_{:032x}", rand::random::<u128>()))
+    }
+
+    /// The id a caller already has, for example a model's `tool_use` id. Characters other than visible ASCII are
+    /// replaced by `_`, and what is longer than 128 bytes is cut off, so that an id can stand in a log line.
+    pub fn new(id: &str) -> Self {
+        Self(
+            id.chars()
+                .take(128)
+                .map(|c| if c.is_ascii_graphic() { c } else { '_' })
+                .collect(),
+        )
+    }
+
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for CallId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A request to run one tool once.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ToolCall {
+    /// Names the call.
+    pub id: CallId,
+    /// The tool's public name, for example `files_read`.
+    pub tool: String,
+    /// The input, checked against the tool's schema before the tool sees it.
+    pub input: Value,
+}
+
+impl ToolCall {
+    /// A call with a random id.
+    pub fn new(tool: impl Into<String>, input: Value) -> Self {
+        Self {
+            id: CallId::random(),
+            tool: tool.into(),
+            input,
+        }
+    }
+
+    /// The same call under the caller's own id.
+    #[must_use]
+    pub fn with_id(mut self, id: CallId) -> Self {
+        self.id = id;
+        self
+    }
+}
+
+/// One piece of a tool's answer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Content {
+    /// Text for the model.
+    Text {
+        /// The text.
+        text: String,
+    },
+    /// A JSON value.
+    Json {
+        /// The value.
+        json: Value,
+    },
+    /// A picture.
+    Image {
+        /// For example `image/png`.
+        mime_type: String,
+        /// The bytes in standard base64.
+        data: String,
+    },
+    /// A sound.
+    Audio {
+        /// For example `audio/wav`.
+        mime_type: String,
+        /// The bytes in standard base64.
+        data: String,
+    },
+    /// Something with a name of its own.
+    Resource {
+        /// Its name.
+        uri: String,
+        /// Its media type, where known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        mime_type: Option<String>,
+        /// Its text; absent for bytes.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        text: Option<String>,
+        /// Its bytes in standard base64; absent for text.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        blob: Option<String>,
+    },
+}
+
+impl Content {
+    /// A piece of text.
+    pub fn text(text: impl Into<String>) -> Self {
+        Self::Text { text: text.into() }
+    }
+}
+
+/// Why a call ended in an error, in words that the model and people may see: it holds guest paths only, no backtrace
+/// and no text of the engine.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ToolFailure {
+    /// Which kind of failure.
+    pub kind: ErrorKind,
+    /// What happened.
+    pub message: String,
+    /// The policy rule that decided, where one did; for example `toolcell.toml:7 tool.files.files[0]`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<String>,
+    /// How to fix it, where that is known. It is for people and never shown to the model, which must not learn how
+    /// to get around a denial.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub help: Option<String>,
+    /// The tool's own code, where the tool gave one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tool_code: Option<String>,
+    /// Whether something may already have happened outside, so that a blind retry is not safe.
+    #[serde(default)]
+    pub request_sent: bool,
+}
+
+impl ToolFailure {
+    /// A failure of a kind, with what happened.
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            message: message.into(),
+            rule: None,
+            help: None,
+            tool_code: None,
+            request_sent: false,
+        }
+    }
+}
+
+/// One access that was refused during a call.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Denial {
+    /// The kind of resource: `files`, `net`, `env`, `tools`, `approve`.
+    pub capability: String,
+    /// What was tried, with guest paths only; for example `read /etc/passwd` or `GET https://example.com/`.
+    pub access: String,
+    /// The rule that decided.
+    pub rule: String,
+    /// Why, in plain words.
+    pub reason: String,
+}
+
+/// What a call used, measured after it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Usage {
+    /// Wall clock time, host calls included, in microseconds.
+    pub wall_us: u64,
+    /// Time the guest executed, in microseconds.
+    pub cpu_us: u64,
+    /// Fuel used, where a fuel limit is set.
+    pub fuel: Option<u64>,
+    /// The highest sum over all linear memories, in bytes.
+    pub memory_peak_bytes: u64,
+    /// Size of the answer in bytes.
+    pub output_bytes: u64,
+    /// Bytes sent to the network.
+    pub egress_bytes: u64,
+    /// Bytes received from the network.
+    pub ingress_bytes: u64,
+    /// Requests sent.
+    pub requests: u64,
+    /// Bytes written to files.
+    pub written_bytes: u64,
+    /// Files and directories created.
+    pub files_created: u64,
+    /// Bytes of log, standard output and standard error.
+    pub log_bytes: u64,
+}
+
+/// The outcome of a call that ran, or that the model should hear about.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ToolResult {
+    /// The call's id.
+    pub call_id: CallId,
+    /// The tool's public name.
+    pub tool: String,
+    /// The answer, or for a failure its message as text.
+    pub content: Vec<Content>,
+    /// The answer as one JSON value, where the tool declares an output schema.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub structured: Option<Value>,
+    /// Why it failed; absent when the tool answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<ToolFailure>,
+    /// What it used.
+    pub usage: Usage,
+    /// The accesses that were refused, in order; at most 64 are kept.
+    pub denials: Vec<Denial>,
+}
+
+impl ToolResult {
+    /// Whether the call failed.
+    pub fn is_error(&self) -> bool {
+        self.failure.is_some()
+    }
+
+    /// All text and JSON pieces, joined by newlines.
+    pub fn text(&self) -> String {
+        let pieces: Vec<String> = self
+            .content
+            .iter()
+            .filter_map(|piece| match piece {
+                Content::Text { text } => Some(text.clone()),
+                Content::Json { json } => Some(json.to_string()),
+                Content::Resource { text, .. } => text.clone(),
+                Content::Image { .. } | Content::Audio { .. } => None,
+            })
+            .collect();
+        pieces.join("\n")
+    }
+}
+
+/// Something that happens while a call runs.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum CallEvent {
+    /// The tool reported progress.
+    Progress {
+        /// Units finished.
+        done: f64,
+        /// Units in all, where known.
+        total: Option<f64>,
+        /// What is being done.
+        message: Option<String>,
+    },
+    /// The tool wrote a log line; control characters are already escaped.
+    Log {
+        /// `trace`, `debug`, `info`, `warn` or `error`; `stdout` and `stderr` for the standard streams.
+        level: String,
+        /// The line.
+        message: String,
+    },
+    /// An access was refused.
+    Denied(Denial),
+}
+
+/// Receives the events of a call. It is called on the call's own path and must not block.
+pub type EventSink = Arc<dyn Fn(&CallId, CallEvent) + Send + Sync>;
+
+/// What surrounds a call: who waits for it, until when, and who hears of its events.
+#[derive(Clone, Default)]
+pub struct CallContext {
+    /// An earlier deadline than the tool's own limit.
+    pub deadline: Option<Instant>,
+    /// Cancels the call.
+    pub cancel: CancellationToken,
+    /// Hears of progress, log lines and denials.
+    pub events: Option<EventSink>,
+}
+
+impl fmt::Debug for CallContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CallContext")
+            .field("deadline", &self.deadline)
+            .field("cancelled", &self.cancel.is_cancelled())
+            .finish_non_exhaustive()
+    }
+}

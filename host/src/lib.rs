@@ -1,0 +1,10 @@
+//! Runs the tools of an AI agent as WebAssembly components that hold nothing but what they were granted.
+
+pub mod call;
+pub mod error;
+
+pub use call::{
+    CallContext, CallEvent, CallId, Content, Denial, EventSink, ToolCall, ToolFailure, ToolResult,
+    Usage,
+};
+pub use error::{Error, ErrorKind, Result};
