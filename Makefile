@@ -1,0 +1,64 @@
+# Every target is short; the work is done by cargo. `make help` lists them.
+.DEFAULT_GOAL := help
+CARGO ?= cargo
+NEXTEST := $(shell $(CARGO) nextest --version >/dev/null 2>&1 && echo yes)
+PYTHON ?= python3
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: ## install the pinned toolchain and the wasm target
+	@rustup show active-toolchain >/dev/null 2>&1 || rustup toolchain install
+	@rustup target list --installed | grep -qx wasm32-wasip2 || rustup target add wasm32-wasip2
+
+build: setup ## build the command line (target/debug/toolcell)
+	$(CARGO) build --locked -p toolcell-cli
+
+guests: setup ## build the built-in tools and the test guests alone
+	$(CARGO) build --locked --release --manifest-path guest-tools/Cargo.toml --target wasm32-wasip2 --target-dir target/guests
+	$(CARGO) build --locked --release --manifest-path tests/guests/Cargo.toml --target wasm32-wasip2 --target-dir target/guests
+
+demo: build ## watch an agent work with real tools, and be refused
+	@target/debug/toolcell demo
+
+test: setup test-rust test-guest-tools test-mcp ## run every test
+	@echo "All test suites passed."
+
+test-rust:
+ifeq ($(NEXTEST),yes)
+	$(CARGO) nextest run --locked --workspace
+else
+	$(CARGO) test --locked --workspace --lib --bins --tests
+endif
+	$(CARGO) test --locked --workspace --doc
+
+test-guest-tools:
+	$(CARGO) test --locked --manifest-path guest-tools/Cargo.toml --target-dir target/guests
+
+test-mcp: build
+	$(PYTHON) tests/mcp/run.py target/debug/toolcell
+
+test-fast: ## run the unit tests of the host crates alone
+	$(CARGO) test --locked --workspace --lib
+
+lint: setup ## formatting and lints, warnings are errors
+	$(CARGO) fmt --all --check
+	$(CARGO) fmt --manifest-path guest-tools/Cargo.toml --all --check
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+
+fmt: ## format everything
+	$(CARGO) fmt --all
+	$(CARGO) fmt --manifest-path guest-tools/Cargo.toml --all
+
+docs: ## build the API documentation, warnings are errors
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps
+
+bench: setup ## measure a whole call against the raw engine
+	$(CARGO) bench --locked -p toolcell --bench call
+
+deny: ## check advisories, licences and sources (needs cargo-deny)
+	$(CARGO) deny --locked check
+
+ci: lint test docs ## what CI runs
+
+.PHONY: help setup build guests demo test test-rust test-guest-tools test-mcp test-fast lint fmt docs bench deny ci

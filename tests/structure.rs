@@ -1,0 +1,103 @@
+//! The one structure check of the library: lower rooms never name higher ones, and rooms of one level never name
+//! each other. What must be different is in `EXCEPTIONS`, with the reason.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// The rooms of `host/src`, lowest first.
+const LEVELS: &[&[&str]] = &[
+    &["call", "error", "text"],
+    &["engine", "egress", "schema", "audit", "telemetry"],
+    &["capability"],
+    &["package", "sandbox", "registry"],
+    &["host"],
+    &["builtin", "testing", "lib"],
+];
+
+/// Who may name whom all the same, and why.
+const EXCEPTIONS: &[(&str, &str, &str)] = &[
+    (
+        "registry",
+        "package",
+        "a registered tool is a package that was prepared",
+    ),
+    (
+        "registry",
+        "sandbox",
+        "preparing links the imports that the sandbox serves",
+    ),
+    ("sandbox", "registry", "a call runs a prepared tool"),
+];
+
+fn level(room: &str) -> Option<usize> {
+    LEVELS.iter().position(|rooms| rooms.contains(&room))
+}
+
+fn sources(dir: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(dir).unwrap().map(Result::unwrap) {
+        let path = entry.path();
+        if path.is_dir() {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|e| e == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+/// The rooms that `text` names as `crate::room`, comments left out.
+fn named(text: &str) -> Vec<(usize, String)> {
+    let mut found = Vec::new();
+    for (number, line) in text.lines().enumerate() {
+        let code = line.split("//").next().unwrap_or_default();
+        for rest in code.split("crate::").skip(1) {
+            let name: String = rest
+                .chars()
+                .take_while(|c| c.is_alphanumeric() || *c == '_')
+                .collect();
+            found.push((number + 1, name));
+        }
+    }
+    found
+}
+
+#[test]
+fn rooms_only_name_lower_rooms() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    sources(&root, &mut files);
+    let mut problems = Vec::new();
+    for file in files {
+        let inside = file.strip_prefix(&root).unwrap();
+        let first = inside
+            .components()
+            .next()
+            .unwrap()
+            .as_os_str()
+            .to_string_lossy()
+            .into_owned();
+        let room = first.trim_end_matches(".rs");
+        let Some(own) = level(room) else {
+            problems.push(format!("{}: room `{room}` has no level", inside.display()));
+            continue;
+        };
+        for (line, other) in named(&fs::read_to_string(&file).unwrap()) {
+            let Some(its) = level(&other).filter(|_| other != room) else {
+                continue;
+            };
+            let excepted = EXCEPTIONS.iter().any(|(a, b, _)| *a == room && *b == other);
+            if its >= own && !excepted {
+                problems.push(format!(
+                    "{}:{line}: `{room}` names `{other}`",
+                    inside.display()
+                ));
+            }
+        }
+    }
+    assert!(
+        problems.is_empty(),
+        "rooms reach where they must not:\n{}",
+        problems.join("\n")
+    );
+}
