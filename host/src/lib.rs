@@ -1,7 +1,9 @@
 //! Runs the tools of an AI agent as WebAssembly components that hold nothing but what they were granted.
 
 pub mod call;
+mod capability;
 pub mod error;
+pub mod text;
 
 pub use call::{
     CallContext, CallEvent, CallId, Content, Denial, EventSink, ToolCall, ToolFailure, ToolResult,

@@ -1,0 +1,246 @@
+//! What happened during one call: refused accesses, touched paths, and the limit that ended it.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::{CallEvent, CallId, Denial, ErrorKind, EventSink};
+
+use super::LimitExceeded;
+
+/// How many denials of a call are kept. More are only counted.
+pub(crate) const MAX_DENIALS: usize = 64;
+/// How many touched paths of a call are kept. More are only counted.
+pub(crate) const MAX_PATHS: usize = 256;
+/// The longest access or path that is kept, in bytes. The rest is cut off, so that a guest cannot fill the host's
+/// memory or the audit log with names.
+pub(crate) const MAX_TEXT_BYTES: usize = 1024;
+
+/// How a path was used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum PathUse {
+    /// Its content or metadata was read.
+    Read,
+    /// It was created, changed, renamed or removed.
+    Write,
+}
+
+impl PathUse {
+    /// `read` or `write`.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Write => "write",
+        }
+    }
+}
+
+/// A guest path that a call used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct TouchedPath {
+    /// The path as the guest sees it.
+    pub(crate) path: String,
+    /// How it was used.
+    pub(crate) used: PathUse,
+}
+
+/// The limit that ended a call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct LimitHit {
+    /// Which one, for example [`ErrorKind::LimitLog`].
+    pub(crate) kind: ErrorKind,
+    /// What happened, with the limit's number and unit.
+    pub(crate) message: String,
+}
+
+/// Everything a recorder gathered, in the order in which it happened.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Record {
+    /// The first [`MAX_DENIALS`] refused accesses.
+    pub(crate) denials: Vec<Denial>,
+    /// How many accesses were refused in all.
+    pub(crate) denials_total: u64,
+    /// The first [`MAX_PATHS`] different uses of paths.
+    pub(crate) paths: Vec<TouchedPath>,
+    /// How many uses of paths did not find a place in `paths`; one path may count more than once.
+    pub(crate) paths_dropped: u64,
+    /// The first limit that was exceeded.
+    pub(crate) limit: Option<LimitHit>,
+}
+
+/// Gathers what happens during one call. Clones share one record, so that a spawned request can write to it too.
+#[derive(Clone)]
+pub(crate) struct Recorder {
+    call_id: CallId,
+    events: Option<EventSink>,
+    record: Arc<Mutex<Record>>,
+}
+
+impl Recorder {
+    /// An empty record for a call, which passes denials on to `events`.
+    pub(crate) fn new(call_id: CallId, events: Option<EventSink>) -> Self {
+        Self {
+            call_id,
+            events,
+            record: Arc::default(),
+        }
+    }
+
+    /// Records a refused access and tells the listener.
+    pub(crate) fn deny(&self, mut denial: Denial) {
+        cut(&mut denial.access);
+        cut(&mut denial.reason);
+        let kept = {
+            let mut record = self.lock();
+            record.denials_total += 1;
+            let kept = record.denials.len() < MAX_DENIALS;
+            if kept {
+                record.denials.push(denial.clone());
+            }
+            kept
+        };
+        if kept {
+            self.emit(CallEvent::Denied(denial));
+        }
+    }
+
+    /// Records the use of a guest path. A second use of the same kind is not recorded again.
+    pub(crate) fn touch(&self, path: &str, used: PathUse) {
+        let mut path = path.to_owned();
+        cut(&mut path);
+        let touched = TouchedPath { path, used };
+        let mut record = self.lock();
+        if record.paths.contains(&touched) {
+            return;
+        }
+        if record.paths.len() < MAX_PATHS {
+            record.paths.push(touched);
+        } else {
+            record.paths_dropped += 1;
+        }
+    }
+
+    /// Records an exceeded limit, of which the first of a call counts, and gives the error that ends the call.
+    pub(crate) fn exceed(&self, kind: ErrorKind, message: impl Into<String>) -> LimitExceeded {
+        self.lock().limit.get_or_insert_with(|| LimitHit {
+            kind,
+            message: message.into(),
+        });
+        LimitExceeded(kind)
+    }
+
+    /// Tells the listener of an event. Nothing is recorded.
+    pub(crate) fn emit(&self, event: CallEvent) {
+        if let Some(events) = &self.events {
+            events(&self.call_id, event);
+        }
+    }
+
+    /// Whether anybody listens to the call's events.
+    pub(crate) fn is_heard(&self) -> bool {
+        self.events.is_some()
+    }
+
+    /// The call that this is the record of.
+    pub(crate) fn call_id(&self) -> &CallId {
+        &self.call_id
+    }
+
+    /// A copy of what was gathered so far.
+    pub(crate) fn snapshot(&self) -> Record {
+        self.lock().clone()
+    }
+
+    /// Takes what was gathered and leaves an empty record.
+    pub(crate) fn take(&self) -> Record {
+        std::mem::take(&mut *self.lock())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Record> {
+        // The record is consistent after every single statement, so a panic elsewhere does not spoil it.
+        self.record.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn cut(text: &mut String) {
+    if text.len() > MAX_TEXT_BYTES {
+        text.truncate(text.floor_char_boundary(MAX_TEXT_BYTES));
+        text.push('…');
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn denial(access: &str) -> Denial {
+        Denial {
+            capability: "files".into(),
+            access: access.into(),
+            rule: "default: denied until written".into(),
+            reason: "nothing grants it".into(),
+        }
+    }
+
+    fn listening() -> (Recorder, Arc<Mutex<Vec<CallEvent>>>) {
+        let heard = Arc::new(Mutex::new(Vec::new()));
+        let sink = heard.clone();
+        let events: EventSink = Arc::new(move |_, event| sink.lock().unwrap().push(event));
+        (Recorder::new(CallId::new("call_1"), Some(events)), heard)
+    }
+
+    #[test]
+    fn denials_beyond_the_first_64_are_counted_and_not_kept() {
+        let (recorder, heard) = listening();
+        for n in 0..=MAX_DENIALS {
+            recorder.deny(denial(&format!("read /{n}")));
+        }
+        let record = recorder.snapshot();
+        assert_eq!(record.denials.len(), MAX_DENIALS);
+        assert_eq!(record.denials_total, MAX_DENIALS as u64 + 1);
+        assert_eq!(record.denials[0].access, "read /0");
+        assert_eq!(heard.lock().unwrap().len(), MAX_DENIALS);
+    }
+
+    #[test]
+    fn paths_are_kept_once_a_use_and_the_rest_is_counted() {
+        let (recorder, heard) = listening();
+        recorder.touch("/work/a", PathUse::Read);
+        recorder.touch("/work/a", PathUse::Read);
+        recorder.touch("/work/a", PathUse::Write);
+        assert_eq!(recorder.snapshot().paths.len(), 2);
+        for n in 0..MAX_PATHS {
+            recorder.touch(&format!("/work/{n}"), PathUse::Read);
+        }
+        let record = recorder.take();
+        assert_eq!((record.paths.len(), record.paths_dropped), (MAX_PATHS, 2));
+        assert!(heard.lock().unwrap().is_empty());
+        assert_eq!(recorder.snapshot(), Record::default());
+    }
+
+    #[test]
+    fn the_first_limit_of_a_call_counts() {
+        let (recorder, _) = listening();
+        let error = recorder.exceed(ErrorKind::LimitLog, "more than 64 bytes of log");
+        recorder.clone().exceed(ErrorKind::LimitFiles, "later");
+        assert_eq!(error, LimitExceeded(ErrorKind::LimitLog));
+        assert_eq!(recorder.snapshot().limit.unwrap().kind, ErrorKind::LimitLog);
+    }
+
+    #[test]
+    fn long_texts_are_cut_at_a_character() {
+        let (recorder, _) = listening();
+        recorder.touch(&"ä".repeat(MAX_TEXT_BYTES), PathUse::Read);
+        recorder.deny(denial(&format!("x{}", "ä".repeat(MAX_TEXT_BYTES))));
+        let record = recorder.snapshot();
+        assert!(record.paths[0].path.len() <= MAX_TEXT_BYTES + '…'.len_utf8());
+        assert!(record.denials[0].access.ends_with("ä…"));
+    }
+
+    #[test]
+    fn nobody_needs_to_listen() {
+        let recorder = Recorder::new(CallId::new("call_1"), None);
+        recorder.deny(denial("read /x"));
+        assert!(!recorder.is_heard());
+        assert_eq!(recorder.call_id().as_str(), "call_1");
+        assert_eq!(PathUse::Write.as_str(), "write");
+    }
+}
