@@ -43,7 +43,10 @@ fn the_contract_parses_with_the_vendored_packages() {
         .keys()
         .map(String::as_str)
         .collect();
-    assert_eq!(worlds, ["pure-tool", "files-tool", "http-tool", "full-tool"]);
+    assert_eq!(
+        worlds,
+        ["pure-tool", "files-tool", "http-tool", "full-tool"]
+    );
 }
 
 #[test]

@@ -1,8 +1,10 @@
 //! Runs the tools of an AI agent as WebAssembly components that hold nothing but what they were granted.
 
+pub mod audit;
 pub mod call;
 mod capability;
 pub mod error;
+pub mod telemetry;
 pub mod text;
 
 pub use call::{

@@ -30,7 +30,7 @@ pub fn escape_control(text: &str) -> Cow<'_, str> {
 }
 
 /// Whether a character changes how its neighbours are shown instead of being shown itself.
-fn is_deceptive(c: char) -> bool {
+pub(crate) fn is_deceptive(c: char) -> bool {
     c.is_control()
         || matches!(c,
             '\u{ad}' | '\u{61c}' | '\u{180e}'

@@ -1,0 +1,159 @@
+//! Every span, attribute and event name of toolcell, in one place, since the conventions behind them still move: they
+//! follow the OpenTelemetry conventions for generative AI, and `toolcell.*` where those have no word.
+//!
+//! toolcell emits `tracing` spans and events; which of them go where is for the embedder's subscriber to say. No
+//! attribute holds a tool's input, its output or a path of the host.
+
+use tracing::{Span, field::Empty, info_span};
+
+use crate::{CallId, ToolResult};
+
+/// The span of one call.
+pub const EXECUTE_TOOL: &str = "execute_tool";
+/// What a span is about; for a call [`EXECUTE_TOOL`].
+pub const OPERATION_NAME: &str = "gen_ai.operation.name";
+/// The tool's public name.
+pub const TOOL_NAME: &str = "gen_ai.tool.name";
+/// The call's id.
+pub const TOOL_CALL_ID: &str = "gen_ai.tool.call.id";
+/// `extension`: in the conventions' words, a tool that is run on the side of the agent.
+pub const TOOL_TYPE: &str = "gen_ai.tool.type";
+/// The code of the error a call ended in; absent for an answer.
+pub const ERROR_TYPE: &str = "error.type";
+/// The name of the package that the tool belongs to.
+pub const PACKAGE: &str = "toolcell.package.name";
+/// The rule that decided.
+pub const RULE: &str = "toolcell.rule";
+/// Wall clock time of a call in microseconds.
+pub const WALL_US: &str = "toolcell.usage.wall_us";
+/// Time the guest executed in microseconds.
+pub const CPU_US: &str = "toolcell.usage.cpu_us";
+/// The highest sum over all linear memories in bytes.
+pub const MEMORY_PEAK_BYTES: &str = "toolcell.usage.memory_peak_bytes";
+/// Bytes sent to the network.
+pub const EGRESS_BYTES: &str = "toolcell.usage.egress_bytes";
+/// Requests sent.
+pub const REQUESTS: &str = "toolcell.usage.requests";
+/// How many refused accesses a result lists.
+pub const DENIALS: &str = "toolcell.denials";
+
+/// The span of one call, at level info. What is not known yet is filled in by [`record_result`].
+pub fn call_span(tool: &str, call_id: &CallId) -> Span {
+    info_span!(
+        EXECUTE_TOOL,
+        { OPERATION_NAME } = EXECUTE_TOOL,
+        { TOOL_NAME } = tool,
+        { TOOL_CALL_ID } = call_id.as_str(),
+        { TOOL_TYPE } = "extension",
+        { ERROR_TYPE } = Empty,
+        { PACKAGE } = Empty,
+        { RULE } = Empty,
+        { WALL_US } = Empty,
+        { CPU_US } = Empty,
+        { MEMORY_PEAK_BYTES } = Empty,
+        { EGRESS_BYTES } = Empty,
+        { REQUESTS } = Empty,
+        { DENIALS } = Empty,
+    )
+}
+
+/// Writes a call's outcome and usage into its span.
+pub fn record_result(span: &Span, result: &ToolResult) {
+    if let Some(failure) = &result.failure {
+        span.record(ERROR_TYPE, failure.kind.code());
+        if let Some(rule) = &failure.rule {
+            span.record(RULE, rule.as_str());
+        }
+    }
+    let usage = &result.usage;
+    span.record(WALL_US, usage.wall_us);
+    span.record(CPU_US, usage.cpu_us);
+    span.record(MEMORY_PEAK_BYTES, usage.memory_peak_bytes);
+    span.record(EGRESS_BYTES, usage.egress_bytes);
+    span.record(REQUESTS, usage.requests);
+    span.record(DENIALS, result.denials.len() as u64);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use tracing::{
+        Event, Metadata, Subscriber,
+        field::{Field, Visit},
+        span,
+    };
+
+    use super::*;
+    use crate::{ErrorKind, ToolFailure, Usage};
+
+    type Fields = Vec<(String, String)>;
+
+    /// Remembers the fields of every span.
+    #[derive(Clone, Default)]
+    struct Seen(Arc<Mutex<Fields>>);
+
+    impl Visit for Seen {
+        fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+            let entry = (field.name().to_owned(), format!("{value:?}"));
+            self.0.lock().unwrap().push(entry);
+        }
+    }
+
+    impl Subscriber for Seen {
+        fn enabled(&self, _: &Metadata<'_>) -> bool {
+            true
+        }
+        fn new_span(&self, span: &span::Attributes<'_>) -> span::Id {
+            assert_eq!(span.metadata().name(), EXECUTE_TOOL);
+            span.record(&mut self.clone());
+            span::Id::from_u64(1)
+        }
+        fn record(&self, _: &span::Id, values: &span::Record<'_>) {
+            values.record(&mut self.clone());
+        }
+        fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
+        fn event(&self, _: &Event<'_>) {}
+        fn enter(&self, _: &span::Id) {}
+        fn exit(&self, _: &span::Id) {}
+    }
+
+    #[test]
+    fn a_call_has_the_names_of_the_conventions() {
+        let seen = Seen::default();
+        tracing::subscriber::with_default(seen.clone(), || {
+            let id = CallId::new("call_1");
+            let span = call_span("files_read", &id);
+            let mut failure = ToolFailure::new(ErrorKind::Denied, "no");
+            failure.rule = Some("toolcell.toml:7".into());
+            record_result(
+                &span,
+                &ToolResult {
+                    call_id: id,
+                    tool: "files_read".into(),
+                    content: Vec::new(),
+                    structured: None,
+                    failure: Some(failure),
+                    usage: Usage {
+                        wall_us: 12,
+                        ..Usage::default()
+                    },
+                    denials: Vec::new(),
+                },
+            );
+        });
+        let seen = seen.0.lock().unwrap();
+        for (name, value) in [
+            ("gen_ai.operation.name", "\"execute_tool\""),
+            ("gen_ai.tool.name", "\"files_read\""),
+            ("gen_ai.tool.call.id", "\"call_1\""),
+            ("error.type", "\"denied\""),
+            ("toolcell.rule", "\"toolcell.toml:7\""),
+            ("toolcell.usage.wall_us", "12"),
+            ("toolcell.denials", "0"),
+        ] {
+            let entry = (name.to_owned(), value.to_owned());
+            assert!(seen.contains(&entry), "{name} is not in {seen:?}");
+        }
+    }
+}
