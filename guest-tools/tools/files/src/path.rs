@@ -1,0 +1,72 @@
+//! From what a model writes to what is opened, and from what went wrong to what a model reads.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use toolcell_guest::{Error, ErrorKind, Result, files};
+
+use crate::limits::FILE_BYTES;
+
+/// The path to open. A relative one starts in the first granted directory, since a model seldom
+/// knows that its directory is called `/work`.
+pub(crate) fn resolve(path: &str) -> PathBuf {
+    match files::granted().into_iter().next() {
+        Some(root) if !path.starts_with('/') => Path::new(&root).join(path),
+        _ => PathBuf::from(path),
+    }
+}
+
+/// The bytes of the file at `path`, if it is a file and not larger than [`FILE_BYTES`].
+pub(crate) fn contents(path: &Path) -> Result<Vec<u8>> {
+    let refused = |error| failure("read", path, error);
+    let metadata = fs::metadata(path).map_err(refused)?;
+    let place = path.display();
+    if metadata.is_dir() {
+        let what = format!("{place} is a directory: see what it holds with `files_list`");
+        return Err(Error::invalid_input(what));
+    }
+    if metadata.len() > FILE_BYTES {
+        let (size, most) = (size(metadata.len()), size(FILE_BYTES));
+        let what = format!("{place} has {size}; files of up to {most} can be read");
+        return Err(Error::too_large(what));
+    }
+    fs::read(path).map_err(refused)
+}
+
+/// What a failed attempt to `action` (read, write, list) the file or directory at `path` means,
+/// in words that help to do better.
+pub(crate) fn failure(action: &str, path: &Path, error: io::Error) -> Error {
+    let place = path.display();
+    let error = Error::from(error);
+    match error.kind {
+        ErrorKind::Denied => {
+            Error::denied(format!("no permission to {action} {place}; {}", grants()))
+        }
+        ErrorKind::NotFound => Error::not_found(format!("{place} does not exist")),
+        _ => error.context(format!("cannot {action} {place}")),
+    }
+}
+
+fn grants() -> String {
+    match files::granted() {
+        none if none.is_empty() => "no directory was granted".to_owned(),
+        granted => format!("granted: {}", granted.join(", ")),
+    }
+}
+
+/// A size for people: `512 bytes`, `1.5 KiB`, `16 MiB`.
+pub(crate) fn size(bytes: u64) -> String {
+    let (unit, name) = match bytes {
+        1 => return "1 byte".to_owned(),
+        0..1024 => return format!("{bytes} bytes"),
+        1024..0x10_0000 => (1024, "KiB"),
+        0x10_0000..0x4000_0000 => (1024 * 1024, "MiB"),
+        _ => (1024 * 1024 * 1024, "GiB"),
+    };
+    let tenths = u128::from(bytes) * 10 / unit;
+    match tenths % 10 {
+        0 => format!("{} {name}", tenths / 10),
+        tenth => format!("{}.{tenth} {name}", tenths / 10),
+    }
+}
