@@ -3,6 +3,11 @@
 pub mod audit;
 pub mod call;
 mod capability;
+#[cfg_attr(
+    not(feature = "test-support"),
+    expect(unreachable_pub, reason = "only tests may choose resolvers and roots")
+)]
+mod egress;
 pub mod error;
 pub mod telemetry;
 pub mod text;

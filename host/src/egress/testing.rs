@@ -1,0 +1,290 @@
+//! Doubles for tests: names that lead where the test says, and servers on the loopback address that keep what they
+//! were sent.
+
+use std::{
+    collections::HashMap,
+    io,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use futures_util::future::BoxFuture;
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    net::TcpListener,
+    task::JoinHandle,
+};
+use tokio_rustls::{
+    TlsAcceptor,
+    rustls::{
+        RootCertStore, ServerConfig,
+        crypto::ring,
+        pki_types::{CertificateDer, PrivatePkcs8KeyDer},
+    },
+};
+
+use super::{Egress, EgressOptions, Resolver, Timeouts};
+
+/// Answers with what was written down, and counts how often it was asked. A name with several answers gives them in
+/// turn.
+#[derive(Default)]
+pub(crate) struct Names {
+    answers: HashMap<String, Vec<Vec<IpAddr>>>,
+    pub(crate) asked: AtomicUsize,
+}
+
+impl Names {
+    pub(crate) fn with(mut self, name: &str, answers: &[&[&str]]) -> Self {
+        let answers = answers
+            .iter()
+            .map(|found| found.iter().map(|text| text.parse().unwrap()).collect())
+            .collect();
+        self.answers.insert(name.to_owned(), answers);
+        self
+    }
+}
+
+impl Resolver for Names {
+    fn resolve<'a>(&'a self, host: &'a str) -> BoxFuture<'a, io::Result<Vec<IpAddr>>> {
+        let turn = self.asked.fetch_add(1, Ordering::SeqCst);
+        let found = self
+            .answers
+            .get(host)
+            .map(|answers| answers[turn % answers.len()].clone());
+        Box::pin(async move { found.ok_or_else(|| io::ErrorKind::NotFound.into()) })
+    }
+}
+
+/// A resolver that never answers.
+pub(crate) struct Silent;
+
+impl Resolver for Silent {
+    fn resolve<'a>(&'a self, _: &'a str) -> BoxFuture<'a, io::Result<Vec<IpAddr>>> {
+        Box::pin(std::future::pending())
+    }
+}
+
+/// A way out with that resolver, only the test's own roots, and the default times.
+pub(crate) fn egress(resolver: Arc<dyn Resolver>, roots: RootCertStore) -> Egress {
+    egress_with(resolver, roots, Timeouts::default())
+}
+
+pub(crate) fn egress_with(
+    resolver: Arc<dyn Resolver>,
+    roots: RootCertStore,
+    timeouts: Timeouts,
+) -> Egress {
+    Egress::new(EgressOptions {
+        resolver,
+        roots: Arc::new(roots),
+        timeouts,
+    })
+    .unwrap()
+}
+
+/// What a server does once it has read the head of a request.
+#[derive(Clone)]
+pub(crate) enum Answer {
+    /// Sends this and closes.
+    Once(Vec<u8>),
+    /// Sends this and then waits until the other side has gone.
+    Hold(Vec<u8>),
+    /// Sends the first and then the second again and again until the other side has gone.
+    Endless(Vec<u8>, Vec<u8>),
+    /// Reads the rest of the request to its end, as far as its `content-length` says, and then sends this.
+    AfterBody(Vec<u8>),
+}
+
+impl Answer {
+    pub(crate) fn ok(body: &str) -> Self {
+        let length = body.len();
+        Self::Once(format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n{body}").into())
+    }
+}
+
+/// A server that answers every connection in the same way.
+pub(crate) struct Server {
+    pub(crate) address: SocketAddr,
+    pub(crate) connections: Arc<AtomicUsize>,
+    received: Arc<Mutex<Vec<u8>>>,
+    task: JoinHandle<()>,
+}
+
+impl Server {
+    pub(crate) async fn start(answer: Answer) -> Self {
+        Self::listen(None, answer).await
+    }
+
+    pub(crate) async fn start_tls(certificate: TlsAcceptor, answer: Answer) -> Self {
+        Self::listen(Some(certificate), answer).await
+    }
+
+    async fn listen(tls: Option<TlsAcceptor>, answer: Answer) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let connections = Arc::new(AtomicUsize::new(0));
+        let received = Arc::new(Mutex::new(Vec::new()));
+        let (count, keep) = (connections.clone(), received.clone());
+        let task = tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                count.fetch_add(1, Ordering::SeqCst);
+                let (answer, keep, tls) = (answer.clone(), keep.clone(), tls.clone());
+                tokio::spawn(async move {
+                    match tls {
+                        None => serve(stream, answer, keep).await,
+                        Some(tls) => match tls.accept(stream).await {
+                            Ok(stream) => serve(stream, answer, keep).await,
+                            Err(_) => Ok(()),
+                        },
+                    }
+                });
+            }
+        });
+        Self {
+            address,
+            connections,
+            received,
+            task,
+        }
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.address.port()
+    }
+
+    pub(crate) fn connections(&self) -> usize {
+        self.connections.load(Ordering::SeqCst)
+    }
+
+    /// Everything that all connections sent so far.
+    pub(crate) fn received(&self) -> String {
+        String::from_utf8_lossy(&self.received.lock().unwrap()).into_owned()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
+    mut stream: S,
+    answer: Answer,
+    keep: Arc<Mutex<Vec<u8>>>,
+) -> io::Result<()> {
+    let mut request = Vec::new();
+    let body_start = loop {
+        read_more(&mut stream, &mut request, &keep).await?;
+        if let Some(at) = request.windows(4).position(|it| it == b"\r\n\r\n") {
+            break at + 4;
+        }
+    };
+    match answer {
+        Answer::Once(bytes) => stream.write_all(&bytes).await?,
+        Answer::Hold(bytes) => {
+            stream.write_all(&bytes).await?;
+            while read_more(&mut stream, &mut request, &keep).await.is_ok() {}
+        }
+        Answer::Endless(first, again) => {
+            stream.write_all(&first).await?;
+            loop {
+                stream.write_all(&again).await?;
+            }
+        }
+        Answer::AfterBody(bytes) => {
+            let head = String::from_utf8_lossy(&request[..body_start]).to_lowercase();
+            let (_, length) = head.split_once("content-length: ").unwrap();
+            let length: usize = length.split("\r\n").next().unwrap().parse().unwrap();
+            while request.len() < body_start + length {
+                read_more(&mut stream, &mut request, &keep).await?;
+            }
+            stream.write_all(&bytes).await?;
+        }
+    }
+    stream.shutdown().await
+}
+
+async fn read_more<S: AsyncRead + Unpin>(
+    stream: &mut S,
+    request: &mut Vec<u8>,
+    keep: &Mutex<Vec<u8>>,
+) -> io::Result<()> {
+    let before = request.len();
+    if stream.read_buf(request).await? == 0 {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    keep.lock().unwrap().extend_from_slice(&request[before..]);
+    Ok(())
+}
+
+/// A certificate authority of the test's own.
+pub(crate) struct Authority {
+    certificate: CertificateDer<'static>,
+    issuer: Issuer<'static, KeyPair>,
+}
+
+impl Authority {
+    pub(crate) fn new() -> Self {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let certificate = params.self_signed(&key).unwrap().der().clone();
+        Self {
+            certificate,
+            issuer: Issuer::new(params, key),
+        }
+    }
+
+    /// Roots that trust this authority and nobody else.
+    pub(crate) fn roots(&self) -> RootCertStore {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.certificate.clone()).unwrap();
+        roots
+    }
+
+    /// What a server of that name presents.
+    pub(crate) fn vouch_for(&self, name: &str) -> TlsAcceptor {
+        let key = KeyPair::generate().unwrap();
+        let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        acceptor(certificate.der().clone(), &key)
+    }
+}
+
+/// What a server presents that vouches for itself.
+pub(crate) fn self_signed(name: &str) -> TlsAcceptor {
+    let key = KeyPair::generate().unwrap();
+    let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+    let certificate = params.self_signed(&key).unwrap();
+    acceptor(certificate.der().clone(), &key)
+}
+
+/// What a server presents whose certificate ended in the past.
+pub(crate) fn expired(authority: &Authority, name: &str) -> TlsAcceptor {
+    let key = KeyPair::generate().unwrap();
+    let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+    params.not_before = rcgen::date_time_ymd(2001, 1, 1);
+    params.not_after = rcgen::date_time_ymd(2002, 1, 1);
+    let certificate = params.signed_by(&key, &authority.issuer).unwrap();
+    acceptor(certificate.der().clone(), &key)
+}
+
+fn acceptor(certificate: CertificateDer<'static>, key: &KeyPair) -> TlsAcceptor {
+    let key = PrivatePkcs8KeyDer::from(key.serialize_der()).into();
+    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate], key)
+        .unwrap();
+    TlsAcceptor::from(Arc::new(config))
+}
+
+/// Longer than any test should take, so that a test that hangs fails instead.
+pub(crate) const PLENTY: Duration = Duration::from_secs(20);
