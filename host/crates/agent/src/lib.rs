@@ -1,1 +1,32 @@
-//! toolcell agent
+//! The model side of toolcell: model clients, the loop, its budget and its transcript.
+//!
+//! This crate holds no authority. Whatever a model asks for goes through a [`ToolRunner`], and the one for real use is
+//! [`toolcell::ToolHost`], which decides and confines.
+//!
+//! - [`Run`] is the loop itself: a state machine that can be serialised and does no I/O.
+//! - [`Agent`] drives it: it asks a [`ModelProvider`], runs tools in parallel, tells an [`AgentSink`] what happens and
+//!   writes a [`Transcript`].
+//! - [`model::Anthropic`] speaks to the Messages API, [`model::Scripted`] replays recorded turns.
+
+pub mod budget;
+pub mod driver;
+pub mod event;
+pub mod machine;
+pub mod model;
+pub mod outcome;
+pub mod prices;
+pub mod repeat;
+pub mod runner;
+pub mod transcript;
+pub mod wire;
+
+pub use budget::{Budget, BudgetKind, Spent};
+pub use driver::{Agent, AgentBuilder, AgentError, RunContext, RunReport};
+pub use event::{AgentEvent, AgentSink};
+pub use machine::{Dispatch, MachineError, Run, RunSettings, Step, ToolOutput};
+pub use model::{ModelError, ModelEvent, ModelProvider};
+pub use outcome::RunOutcome;
+pub use prices::{Price, Prices};
+pub use repeat::RepeatLimits;
+pub use runner::{ToolRunner, ToolSpec};
+pub use transcript::{Transcript, TranscriptError};

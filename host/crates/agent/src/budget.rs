@@ -1,0 +1,147 @@
+//! What a run may spend, and what it has spent.
+
+use std::{fmt, time::Duration};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{prices::Price, wire::TokenUsage};
+
+/// What a run may spend at most. Everything is finite by default. A budget is checked before each model turn and
+/// before each turn's tools, so tokens and cost can pass theirs by one turn.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Budget {
+    /// Model turns. Default 50.
+    pub turns: u32,
+    /// Tool calls. A turn that asks for more than are left is not run at all. Default 200.
+    pub calls: u32,
+    /// Tokens, prompts and answers together, summed over all turns. Default 4,000,000.
+    pub tokens: u64,
+    /// Cost in millionths of a US dollar. Absent means [`Budget::DEFAULT_COST`] where the model's price is known, and
+    /// no bound on cost (only on tokens) where it is not.
+    pub cost_micro_usd: Option<u64>,
+    /// Wall clock time, also over all resumptions, in milliseconds. It also cuts off a turn or a call that is under
+    /// way. Default one hour.
+    pub time_ms: u64,
+}
+
+impl Budget {
+    /// Five US dollars, in millionths.
+    pub const DEFAULT_COST: u64 = 5_000_000;
+
+    /// The wall clock time as a duration.
+    pub fn time(&self) -> Duration {
+        Duration::from_millis(self.time_ms)
+    }
+
+    /// The first budget that is used up, with its limit and what was spent of it.
+    pub(crate) fn exceeded(&self, spent: &Spent) -> Option<(BudgetKind, u64, u64)> {
+        let cost = self.cost_micro_usd.unwrap_or(Self::DEFAULT_COST);
+        let full = [
+            (
+                BudgetKind::Turns,
+                u64::from(self.turns),
+                u64::from(spent.turns),
+            ),
+            (BudgetKind::Tokens, self.tokens, spent.total_tokens()),
+            (BudgetKind::Cost, cost, spent.cost_micro_usd.unwrap_or(0)),
+            (BudgetKind::Time, self.time_ms, spent.time_ms),
+        ]
+        .into_iter()
+        .find(|(kind, limit, used)| {
+            used >= limit && (*kind != BudgetKind::Cost || spent.cost_micro_usd.is_some())
+        });
+        // A turn's calls are counted when they are asked for, before any of them runs.
+        full.or_else(|| {
+            (spent.calls > self.calls).then_some((
+                BudgetKind::Calls,
+                u64::from(self.calls),
+                u64::from(spent.calls),
+            ))
+        })
+    }
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self {
+            turns: 50,
+            calls: 200,
+            tokens: 4_000_000,
+            cost_micro_usd: None,
+            time_ms: 3_600_000,
+        }
+    }
+}
+
+/// Which budget.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BudgetKind {
+    /// Model turns.
+    Turns,
+    /// Tool calls.
+    Calls,
+    /// Tokens.
+    Tokens,
+    /// Millionths of a US dollar.
+    Cost,
+    /// Milliseconds.
+    Time,
+}
+
+impl fmt::Display for BudgetKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Turns => "turns",
+            Self::Calls => "calls",
+            Self::Tokens => "tokens",
+            Self::Cost => "cost",
+            Self::Time => "time",
+        })
+    }
+}
+
+/// What a run has spent.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Spent {
+    /// Model turns.
+    pub turns: u32,
+    /// Tool calls the model asked for.
+    pub calls: u32,
+    /// Prompt tokens, cached or not, summed over all turns.
+    pub prompt_tokens: u64,
+    /// Prompt tokens among them that were read from the cache.
+    pub cache_read_tokens: u64,
+    /// Tokens the model wrote.
+    pub output_tokens: u64,
+    /// Cost in millionths of a US dollar, rounded up each turn; absent when the model's price is not known.
+    pub cost_micro_usd: Option<u64>,
+    /// Wall clock time in milliseconds, also over all resumptions.
+    pub time_ms: u64,
+}
+
+impl Spent {
+    /// Prompts and answers together.
+    pub fn total_tokens(&self) -> u64 {
+        self.prompt_tokens.saturating_add(self.output_tokens)
+    }
+
+    pub(crate) fn add_turn(&mut self, usage: &TokenUsage, price: Option<&Price>) {
+        self.turns = self.turns.saturating_add(1);
+        self.prompt_tokens = self.prompt_tokens.saturating_add(usage.prompt_tokens());
+        self.cache_read_tokens = self
+            .cache_read_tokens
+            .saturating_add(usage.cache_read_input_tokens);
+        self.output_tokens = self.output_tokens.saturating_add(usage.output_tokens);
+        // One turn without a price makes the sum unknown, and an unknown sum must not look like a small one.
+        let known = self.turns == 1 || self.cost_micro_usd.is_some();
+        let so_far = self.cost_micro_usd.unwrap_or(0);
+        self.cost_micro_usd = price
+            .filter(|_| known)
+            .map(|price| so_far.saturating_add(price.cost_micro_usd(usage)));
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,352 @@
+//! Drives a [`Run`]: asks the model, runs the tools, writes the transcript, tells what happens.
+
+mod builder;
+mod calls;
+
+use std::{collections::HashSet, path::PathBuf, sync::Arc, time::Duration};
+
+use serde_json::{Map, Value};
+use tokio::time::{Instant, timeout};
+use tokio_util::sync::CancellationToken;
+
+pub use builder::AgentBuilder;
+
+use crate::{
+    budget::{Budget, Spent},
+    event::{AgentEvent, AgentSink},
+    machine::{MachineError, Run, RunSettings, Step},
+    model::{ModelError, ModelEvent, ModelProvider},
+    outcome::RunOutcome,
+    prices::Price,
+    repeat::RepeatLimits,
+    runner::{ToolRunner, interrupted},
+    transcript::{Record, Transcript, TranscriptError, replay},
+    wire::{ModelRequest, Reply},
+};
+
+/// An agent: a model, tools, and the rules of its runs. It can run many tasks, also at the same time.
+#[derive(Clone)]
+pub struct Agent {
+    runner: Arc<dyn ToolRunner>,
+    model: Arc<dyn ModelProvider>,
+    rules: Rules,
+    price: Option<Price>,
+}
+
+#[derive(Clone)]
+struct Rules {
+    system: Option<String>,
+    max_tokens: u32,
+    extra: Map<String, Value>,
+    budget: Budget,
+    repeat: RepeatLimits,
+    parallel: usize,
+}
+
+/// What surrounds a run.
+#[derive(Clone, Default)]
+pub struct RunContext {
+    /// Hears of everything that happens.
+    pub events: Option<AgentSink>,
+    /// Ends the run early. Calls under way are cancelled, and their results still written.
+    pub cancel: CancellationToken,
+    /// Where a new run's transcript is written. The file must not exist.
+    pub transcript: Option<PathBuf>,
+}
+
+/// What came of a run.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub struct RunReport {
+    /// How it ended.
+    #[serde(flatten)]
+    pub outcome: RunOutcome,
+    /// The model's last text.
+    pub text: String,
+    /// What it spent.
+    pub spent: Spent,
+}
+
+/// Why a run could not go on at all. What the model or a tool did wrong is none of these.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AgentError {
+    /// The agent's settings cannot be used.
+    #[error("{0}")]
+    Config(String),
+    /// The transcript cannot be read or written.
+    #[error(transparent)]
+    Transcript(#[from] TranscriptError),
+    /// The tool host failed in a way that its embedder must act on.
+    #[error(transparent)]
+    Host(toolcell::Error),
+}
+
+impl Agent {
+    /// Begins to make an agent that asks `model` and runs the tools of `runner`.
+    pub fn builder(
+        runner: impl ToolRunner + 'static,
+        model: impl ModelProvider + 'static,
+    ) -> AgentBuilder {
+        AgentBuilder::new(Arc::new(runner), Arc::new(model))
+    }
+
+    /// Works on a task until the model is done or something ends the run.
+    ///
+    /// # Errors
+    /// [`AgentError`] when the transcript or the tool host fails. How the run itself went, a model that cannot be
+    /// reached included, is in the report.
+    pub async fn run(&self, task: &str, context: &RunContext) -> Result<RunReport, AgentError> {
+        let run = Run::new(self.settings(), task);
+        let transcript = match &context.transcript {
+            Some(path) => {
+                let mut transcript = Transcript::create(path)?;
+                transcript.begin(&run)?;
+                Some(transcript)
+            }
+            None => None,
+        };
+        Session::new(self, context, run, transcript)
+            .drive(None)
+            .await
+    }
+
+    /// Goes on with the run of a transcript, under this agent's model, tools and budget. Calls that finished are not
+    /// made again. A call that may have begun is made again only when its tool says that this is safe; otherwise the
+    /// model is told that it was interrupted.
+    ///
+    /// # Errors
+    /// As [`Agent::run`].
+    pub async fn resume(
+        &self,
+        path: impl Into<PathBuf>,
+        context: &RunContext,
+    ) -> Result<RunReport, AgentError> {
+        let (mut transcript, records) = Transcript::open(path)?;
+        let resumed = replay(records).map_err(|(line, message)| TranscriptError::Line {
+            path: transcript.path().into(),
+            line,
+            message,
+        })?;
+        transcript.append(&Record::Resume)?;
+        let mut run = resumed.run;
+        run.change_settings(self.settings());
+        let mut session = Session::new(self, context, run, Some(transcript));
+        session.drive(Some(resumed.interrupted)).await
+    }
+
+    fn settings(&self) -> RunSettings {
+        let tools = self.runner.tools();
+        RunSettings {
+            model: self.model.id().into(),
+            max_tokens: self.rules.max_tokens,
+            system: self.rules.system.clone(),
+            tools: tools.iter().map(|tool| tool.definition()).collect(),
+            extra: self.rules.extra.clone(),
+            budget: self.rules.budget.clone(),
+            repeat: self.rules.repeat.clone(),
+            price: self.price.clone(),
+        }
+    }
+}
+
+/// One process's part of a run.
+struct Session<'a> {
+    agent: &'a Agent,
+    context: &'a RunContext,
+    run: Run,
+    transcript: Option<Transcript>,
+    /// When the run would have begun, had it never been interrupted.
+    began: Instant,
+    earlier: Duration,
+}
+
+impl<'a> Session<'a> {
+    fn new(
+        agent: &'a Agent,
+        context: &'a RunContext,
+        run: Run,
+        transcript: Option<Transcript>,
+    ) -> Self {
+        Self {
+            agent,
+            context,
+            began: Instant::now(),
+            earlier: Duration::from_millis(run.spent().time_ms),
+            run,
+            transcript,
+        }
+    }
+
+    /// Runs until something ends the session. A resumed one brings the calls that may have begun before.
+    async fn drive(&mut self, resumed: Option<HashSet<String>>) -> Result<RunReport, AgentError> {
+        let settings = self.run.settings();
+        self.tell(AgentEvent::RunStart {
+            model: settings.model.clone(),
+            tools: settings
+                .tools
+                .iter()
+                .map(|tool| tool.name.clone())
+                .collect(),
+            resumed: resumed.is_some(),
+        });
+        self.answer_interrupted(&resumed.unwrap_or_default())?;
+        let outcome = loop {
+            self.run.set_time(self.time());
+            match self.run.next() {
+                Step::Done(outcome) => break outcome,
+                _ if self.context.cancel.is_cancelled() => break RunOutcome::Cancelled,
+                Step::CallModel(request) => {
+                    if let Some(outcome) = self.turn(request).await? {
+                        break outcome;
+                    }
+                }
+                Step::CallTools(calls) => self.call_tools(calls).await?,
+            }
+        };
+        self.end(outcome)
+    }
+
+    /// One turn of the model. An outcome ends this session, but not necessarily the run.
+    async fn turn(&mut self, request: ModelRequest) -> Result<Option<RunOutcome>, AgentError> {
+        let turn = request.turn.saturating_add(1);
+        self.tell(AgentEvent::TurnStart { turn });
+        let sink = |event| self.tell(told(event));
+        let asked = timeout(self.time_left(), self.agent.model.stream(&request, &sink));
+        let answer = tokio::select! {
+            () = self.context.cancel.cancelled() => return Ok(Some(RunOutcome::Cancelled)),
+            answer = asked => answer,
+        };
+        match answer {
+            // The time is up, and the machine says so.
+            Err(_) => Ok(None),
+            Ok(Err(error)) => Ok(self.failed(&error)),
+            Ok(Ok(reply)) => self.take(turn, reply),
+        }
+    }
+
+    fn take(&mut self, turn: u32, reply: Reply) -> Result<Option<RunOutcome>, AgentError> {
+        let stop_reason = reply.stop_reason.as_ref().map(|r| r.as_str().to_owned());
+        if let Err(error) = self.run.on_reply(reply.clone()) {
+            return Ok(Some(RunOutcome::Failed {
+                code: toolcell::ErrorKind::Unavailable,
+                message: error.to_string(),
+            }));
+        }
+        let time_ms = self.time_ms();
+        self.write(&Record::Reply { time_ms, reply })?;
+        self.run.set_time(self.time());
+        self.tell(AgentEvent::Usage {
+            turn,
+            stop_reason,
+            spent: self.run.spent().clone(),
+        });
+        Ok(None)
+    }
+
+    fn failed(&mut self, error: &ModelError) -> Option<RunOutcome> {
+        if let Some(message) = error.context_overflow() {
+            self.run.on_context_overflow(message.to_owned());
+            return None;
+        }
+        Some(RunOutcome::Failed {
+            code: error.code(),
+            message: error.to_string(),
+        })
+    }
+
+    /// Answers the calls that may have begun before a kill, unless they can safely be made again.
+    fn answer_interrupted(&mut self, interrupted_ids: &HashSet<String>) -> Result<(), AgentError> {
+        let Step::CallTools(waiting) = self.run.next() else {
+            return Ok(());
+        };
+        let tools = self.agent.runner.tools();
+        for call in waiting.iter().map(|dispatch| dispatch.call()) {
+            let repeatable = tools
+                .iter()
+                .any(|tool| tool.name == call.name && tool.repeatable);
+            if interrupted_ids.contains(&call.id) && !repeatable {
+                self.answer(call, calls::Answer::unrun(interrupted()))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn end(&mut self, outcome: RunOutcome) -> Result<RunReport, AgentError> {
+        self.run.set_time(self.time());
+        self.write(&Record::End {
+            time_ms: self.time_ms(),
+            outcome: outcome.clone(),
+        })?;
+        let report = RunReport {
+            outcome,
+            text: self.run.text(),
+            spent: self.run.spent().clone(),
+        };
+        self.tell(AgentEvent::Done {
+            outcome: report.outcome.clone(),
+            text: report.text.clone(),
+            spent: report.spent.clone(),
+        });
+        Ok(report)
+    }
+
+    fn write(&mut self, record: &Record) -> Result<(), TranscriptError> {
+        match &mut self.transcript {
+            Some(transcript) => transcript.append(record),
+            None => Ok(()),
+        }
+    }
+
+    fn tell(&self, event: AgentEvent) {
+        if let Some(sink) = &self.context.events {
+            sink(event);
+        }
+    }
+
+    fn time(&self) -> Duration {
+        self.earlier.saturating_add(self.began.elapsed())
+    }
+
+    fn time_ms(&self) -> u64 {
+        u64::try_from(self.time().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn time_left(&self) -> Duration {
+        self.run
+            .settings()
+            .budget
+            .time()
+            .saturating_sub(self.time())
+    }
+}
+
+fn told(event: ModelEvent) -> AgentEvent {
+    match event {
+        ModelEvent::Text(text) => AgentEvent::Text { text },
+        ModelEvent::Thinking(text) => AgentEvent::Thinking { text },
+        ModelEvent::ToolUse { id, name } => AgentEvent::ToolUse {
+            call_id: id,
+            tool: name,
+        },
+        ModelEvent::Retry {
+            attempt,
+            delay,
+            error,
+        } => AgentEvent::ModelRetry {
+            attempt,
+            delay_ms: u64::try_from(delay.as_millis()).unwrap_or(u64::MAX),
+            error,
+        },
+    }
+}
+
+/// The machine refuses a result only when the driver itself is wrong.
+fn broken(error: MachineError) -> AgentError {
+    AgentError::Host(toolcell::Error::new(
+        toolcell::ErrorKind::Internal,
+        error.to_string(),
+    ))
+}
+
+#[cfg(test)]
+mod tests;

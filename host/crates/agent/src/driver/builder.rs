@@ -1,0 +1,145 @@
+//! The rules of an agent's runs, with their defaults.
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+use super::{Agent, AgentError, Rules};
+use crate::{
+    budget::Budget,
+    model::ModelProvider,
+    prices::{Price, Prices},
+    repeat::RepeatLimits,
+    runner::ToolRunner,
+};
+
+/// Makes an [`Agent`].
+#[must_use]
+pub struct AgentBuilder {
+    runner: Arc<dyn ToolRunner>,
+    model: Arc<dyn ModelProvider>,
+    rules: Rules,
+    prices: Prices,
+    today: Option<String>,
+}
+
+impl AgentBuilder {
+    /// As [`Agent::builder`], for a runner and a model that are shared or chosen at run time.
+    pub fn new(runner: Arc<dyn ToolRunner>, model: Arc<dyn ModelProvider>) -> Self {
+        Self {
+            runner,
+            model,
+            rules: Rules {
+                system: None,
+                max_tokens: 16_000,
+                extra: Map::new(),
+                budget: Budget::default(),
+                repeat: RepeatLimits::default(),
+                parallel: 8,
+            },
+            prices: Prices::embedded(),
+            today: None,
+        }
+    }
+
+    /// The operator's instructions to the model. Default none.
+    pub fn system(mut self, system: impl Into<String>) -> Self {
+        self.rules.system = Some(system.into());
+        self
+    }
+
+    /// The longest answer of one turn in tokens. Default 16,000.
+    pub fn max_tokens(mut self, max_tokens: u32) -> Self {
+        self.rules.max_tokens = max_tokens;
+        self
+    }
+
+    /// A further field of every request, for example `thinking` or `output_config`.
+    pub fn request_field(mut self, name: impl Into<String>, value: Value) -> Self {
+        self.rules.extra.insert(name.into(), value);
+        self
+    }
+
+    /// What a run may spend.
+    pub fn budget(mut self, budget: Budget) -> Self {
+        self.rules.budget = budget;
+        self
+    }
+
+    /// What counts as too many identical calls.
+    pub fn repeat(mut self, repeat: RepeatLimits) -> Self {
+        self.rules.repeat = repeat;
+        self
+    }
+
+    /// How many calls of one turn run at the same time. Default 8.
+    pub fn parallel(mut self, calls: usize) -> Self {
+        self.rules.parallel = calls;
+        self
+    }
+
+    /// The prices to reckon with. Default those that this version was built with.
+    pub fn prices(mut self, prices: Prices) -> Self {
+        self.prices = prices;
+        self
+    }
+
+    /// The date (`YYYY-MM-DD`) whose prices hold. Default the newest ones.
+    pub fn today(mut self, date: impl Into<String>) -> Self {
+        self.today = Some(date.into());
+        self
+    }
+
+    /// The agent.
+    ///
+    /// # Errors
+    /// [`AgentError::Config`] for settings that cannot work, for example a budget on cost for a model without a price.
+    pub fn build(self) -> Result<Agent, AgentError> {
+        let wrong = |message: String| Err(AgentError::Config(message));
+        let Rules {
+            max_tokens,
+            extra,
+            budget,
+            parallel,
+            ..
+        } = &self.rules;
+        if *max_tokens == 0 {
+            return wrong("max_tokens must be at least 1".into());
+        }
+        if *parallel == 0 {
+            return wrong("at least one call must be able to run at a time".into());
+        }
+        if let Some(name) = RESERVED.iter().find(|name| extra.contains_key(**name)) {
+            return wrong(format!(
+                "the request field `{name}` is set by the loop itself"
+            ));
+        }
+        let price = if self.model.is_free() {
+            Some(Price::free())
+        } else {
+            self.prices.find(self.model.id(), self.today.as_deref())
+        };
+        if price.is_none() && budget.cost_micro_usd.is_some() {
+            return wrong(format!(
+                "the price of {} is not known, so its cost cannot be bounded; \
+                 bound its tokens instead, or give a price table that names it",
+                self.model.id()
+            ));
+        }
+        Ok(Agent {
+            runner: self.runner,
+            model: self.model,
+            rules: self.rules,
+            price,
+        })
+    }
+}
+
+const RESERVED: &[&str] = &[
+    "model",
+    "max_tokens",
+    "stream",
+    "system",
+    "tools",
+    "messages",
+];

@@ -1,0 +1,112 @@
+//! What happens during a run, for people to watch and programs to read.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde_json::Value;
+use toolcell::{CallEvent, Denial, ErrorKind};
+
+use crate::{budget::Spent, outcome::RunOutcome};
+
+/// Something that happened. As JSON, `type` names the kind; the set of kinds and their fields only grow.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum AgentEvent {
+    /// The run begins, or goes on.
+    RunStart {
+        /// The model's id.
+        model: String,
+        /// The tools offered, sorted.
+        tools: Vec<String>,
+        /// Whether it goes on from a transcript.
+        resumed: bool,
+    },
+    /// The model is asked.
+    TurnStart {
+        /// The number of the turn, from 1.
+        turn: u32,
+    },
+    /// A piece of the model's text.
+    Text {
+        /// The piece.
+        text: String,
+    },
+    /// A piece of the model's thinking, where it is shown.
+    Thinking {
+        /// The piece.
+        text: String,
+    },
+    /// The model begins to ask for a tool; its input is still coming. The call itself begins only when the whole turn
+    /// is there.
+    ToolUse {
+        /// The call's id.
+        call_id: String,
+        /// The tool.
+        tool: String,
+    },
+    /// The request to the model failed before an answer began and is sent again.
+    ModelRetry {
+        /// Which attempt comes next, from 2.
+        attempt: u32,
+        /// How long from now, in milliseconds.
+        delay_ms: u64,
+        /// What went wrong.
+        error: String,
+    },
+    /// The turn is complete.
+    Usage {
+        /// The number of the turn, from 1.
+        turn: u32,
+        /// Why the model stopped.
+        stop_reason: Option<String>,
+        /// What the run has spent so far.
+        spent: Spent,
+    },
+    /// A tool call begins.
+    ToolCallStart {
+        /// The call's id.
+        call_id: String,
+        /// The tool.
+        tool: String,
+        /// Its input.
+        input: Value,
+    },
+    /// Something happened during a tool call.
+    ToolCallEvent {
+        /// The call's id.
+        call_id: String,
+        /// What.
+        event: CallEvent,
+    },
+    /// A tool call ended.
+    ToolCallEnd {
+        /// The call's id.
+        call_id: String,
+        /// The tool.
+        tool: String,
+        /// The kind of failure; absent when the tool answered.
+        code: Option<ErrorKind>,
+        /// The text of the answer, or of the failure, as the model gets it.
+        text: String,
+        /// The policy rule that decided, where one did.
+        rule: Option<String>,
+        /// Wall clock time in microseconds; 0 for a call that was not run.
+        wall_us: u64,
+        /// The accesses that were refused.
+        denials: Vec<Denial>,
+    },
+    /// The run ended.
+    Done {
+        /// How.
+        #[serde(flatten)]
+        outcome: RunOutcome,
+        /// The model's last text.
+        text: String,
+        /// What the run has spent.
+        spent: Spent,
+    },
+}
+
+/// Hears of what happens. It is called on the run's own path and must not block.
+pub type AgentSink = Arc<dyn Fn(AgentEvent) + Send + Sync>;

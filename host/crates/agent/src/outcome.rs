@@ -1,0 +1,130 @@
+//! How a run ended.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use toolcell::ErrorKind;
+
+use crate::budget::BudgetKind;
+
+/// How a run ended. The model's last text is in [`RunReport::text`](crate::RunReport::text).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "outcome", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum RunOutcome {
+    /// The model ended its turn.
+    Finished,
+    /// The last answer reached its maximum length and is cut off. Tool uses in it were not run.
+    MaxTokens,
+    /// The model declined.
+    Refused {
+        /// The provider's category, for example `cyber`.
+        category: Option<String>,
+        /// The provider's explanation.
+        explanation: Option<String>,
+    },
+    /// The conversation no longer fits the model's context.
+    ContextOverflow {
+        /// What the server said.
+        message: String,
+    },
+    /// A budget is used up.
+    BudgetExceeded {
+        /// Which.
+        budget: BudgetKind,
+        /// Its limit: a number of turns, calls or tokens, millionths of a US dollar, or milliseconds.
+        limit: u64,
+        /// What was spent, in the same unit.
+        spent: u64,
+    },
+    /// The model asked for one identical call again and again.
+    Repeated {
+        /// The tool.
+        tool: String,
+        /// How often in a row.
+        times: u32,
+    },
+    /// The model stopped for a reason that this version does not know, or for none.
+    Stopped {
+        /// The reason, as the server gave it.
+        reason: Option<String>,
+    },
+    /// The model could not be asked, or answered what makes no sense. The run can be resumed.
+    Failed {
+        /// The stable code.
+        code: ErrorKind,
+        /// What happened.
+        message: String,
+    },
+    /// Somebody stopped the run. It can be resumed.
+    Cancelled,
+}
+
+impl RunOutcome {
+    /// The stable code of an outcome that is a failure; absent for the others.
+    pub fn code(&self) -> Option<ErrorKind> {
+        match self {
+            Self::Finished => None,
+            Self::MaxTokens | Self::ContextOverflow { .. } => Some(ErrorKind::LimitOutput),
+            Self::BudgetExceeded { .. } | Self::Repeated { .. } => Some(ErrorKind::BudgetExceeded),
+            Self::Refused { .. } => Some(ErrorKind::Denied),
+            Self::Stopped { .. } => Some(ErrorKind::Unavailable),
+            Self::Failed { code, .. } => Some(*code),
+            Self::Cancelled => Some(ErrorKind::Cancelled),
+        }
+    }
+}
+
+impl fmt::Display for RunOutcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Finished => f.write_str("finished"),
+            Self::MaxTokens => f.write_str("the answer was cut off at its maximum length"),
+            Self::Refused {
+                category,
+                explanation,
+            } => {
+                f.write_str("the model declined")?;
+                if let Some(category) = category {
+                    write!(f, " ({category})")?;
+                }
+                explanation
+                    .as_ref()
+                    .map_or(Ok(()), |explanation| write!(f, ": {explanation}"))
+            }
+            Self::ContextOverflow { message } => {
+                write!(
+                    f,
+                    "the conversation no longer fits the model's context: {message}"
+                )
+            }
+            Self::BudgetExceeded {
+                budget,
+                limit,
+                spent,
+            } => {
+                let unit = match budget {
+                    BudgetKind::Turns | BudgetKind::Calls | BudgetKind::Tokens => "",
+                    BudgetKind::Cost => " millionths of a US dollar",
+                    BudgetKind::Time => " ms",
+                };
+                write!(
+                    f,
+                    "the budget on {budget} is used up: {spent} of {limit}{unit}"
+                )
+            }
+            Self::Repeated { tool, times } => {
+                write!(
+                    f,
+                    "the model asked for the same call of {tool} {times} times in a row"
+                )
+            }
+            Self::Stopped { reason } => match reason {
+                Some(reason) => write!(f, "the model stopped for an unknown reason: {reason}"),
+                None => f.write_str("the model stopped and gave no reason"),
+            },
+            Self::Failed { code, message } => write!(f, "{code}: {message}"),
+            Self::Cancelled => f.write_str("cancelled"),
+        }
+    }
+}

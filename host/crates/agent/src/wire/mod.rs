@@ -1,0 +1,15 @@
+//! The words of the Messages API. What this crate does not know is kept and passed on unchanged.
+
+mod block;
+mod message;
+mod reply;
+mod request;
+
+pub use block::{Block, TextBlock, ToolResultBlock, ToolUse};
+pub(crate) use message::blocks_or_text;
+pub use message::{Message, Role};
+pub use reply::{CacheWrites, Reply, StopReason, TokenUsage, Unparsed};
+pub use request::{ModelRequest, ToolDefinition};
+
+#[cfg(test)]
+mod tests;
