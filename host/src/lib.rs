@@ -8,7 +8,10 @@ mod capability;
     expect(unreachable_pub, reason = "only tests may choose resolvers and roots")
 )]
 mod egress;
+pub mod engine;
 pub mod error;
+mod sandbox;
+mod schema;
 pub mod telemetry;
 pub mod text;
 
@@ -16,4 +19,5 @@ pub use call::{
     CallContext, CallEvent, CallId, Content, Denial, EventSink, ToolCall, ToolFailure, ToolResult,
     Usage,
 };
+pub use engine::{EngineOptions, EngineReport};
 pub use error::{Error, ErrorKind, Result};

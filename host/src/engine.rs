@@ -1,0 +1,190 @@
+//! wasmtime, and nothing about tools: its settings, the pool, the compile cache and the clock that interrupts guests.
+
+mod cache;
+pub(crate) mod config;
+pub(crate) mod limiter;
+pub mod limits;
+pub(crate) mod meter;
+mod ticker;
+
+use std::{
+    path::PathBuf,
+    sync::{Arc, OnceLock},
+};
+
+use tokio::sync::Semaphore;
+use wasmtime::component::Component;
+
+use crate::{Error, ErrorKind, Result};
+
+pub(crate) use cache::{Cache, hex};
+pub(crate) use ticker::{TICK, Ticker};
+
+/// What `Cargo.toml` asks for at least; wasmtime does not tell its version at run time.
+const WASMTIME_VERSION: &str = "48.0.8";
+
+/// What an embedder may set about the engine.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct EngineOptions {
+    /// Calls that run at the same time in this host. More wait for a free place. Default 64. Each place sets aside
+    /// about 8 GiB of address space, but no memory.
+    pub concurrency: u32,
+    /// The largest component that is loaded, in bytes. Default 64 MiB.
+    pub max_component_bytes: u64,
+    /// Where compiled components are kept between runs; nothing is kept when absent, which is the default.
+    pub cache_dir: Option<PathBuf>,
+}
+
+impl Default for EngineOptions {
+    fn default() -> Self {
+        Self {
+            concurrency: limits::DEFAULT_CONCURRENCY,
+            max_component_bytes: limits::DEFAULT_COMPONENT_BYTES,
+            cache_dir: None,
+        }
+    }
+}
+
+/// What the engine found on this machine.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[non_exhaustive]
+pub struct EngineReport {
+    /// The version of wasmtime.
+    pub wasmtime: &'static str,
+    /// Whether the kernel can tell which pages a call touched (Linux 6.7 and later). Without it a call costs about
+    /// three times as much.
+    pub pagemap_scan: bool,
+    /// Calls that can run at the same time.
+    pub concurrency: u32,
+    /// The largest component that is loaded, in bytes.
+    pub max_component_bytes: u64,
+    /// The compile cache: `off`, `ready`, or why it cannot be used.
+    pub cache: String,
+}
+
+/// One of the two engines of a host.
+pub(crate) struct Engine {
+    pub(crate) wasmtime: wasmtime::Engine,
+    pub(crate) ticker: Arc<Ticker>,
+    /// One permit for each place in the pool: the pool itself would answer a call too many with an error.
+    pub(crate) places: Arc<Semaphore>,
+    cache: Arc<Cache>,
+}
+
+impl Engine {
+    fn new(options: &EngineOptions, cache: Arc<Cache>, count_fuel: bool) -> Result<Self> {
+        let failed = |what: &str| {
+            Error::new(
+                ErrorKind::Internal,
+                format!("the engine cannot start: {what}"),
+            )
+        };
+        let config = config::config(options.concurrency, count_fuel);
+        let wasmtime = wasmtime::Engine::new(&config).map_err(|error| {
+            failed("its pool cannot be set up")
+                .with_help(
+                    "A lower `EngineOptions::concurrency` needs less address space; see also `ulimit -v`.",
+                )
+                .with_source(error.into_boxed_dyn_error())
+        })?;
+        let ticker = Ticker::start(&wasmtime)
+            .map_err(|error| failed("its clock thread cannot start").with_source(error))?;
+        Ok(Self {
+            ticker: Arc::new(ticker),
+            places: Arc::new(Semaphore::new(options.concurrency as usize)),
+            wasmtime,
+            cache,
+        })
+    }
+
+    /// Compiles a component, or takes it from the cache. `digest` is the SHA-256 of `bytes`. It computes for up to
+    /// seconds and must not run on an async thread.
+    ///
+    /// # Errors
+    ///
+    /// `invalid_component` where the compiler or the pool refuses it.
+    pub(crate) fn compile(&self, bytes: &[u8], digest: &[u8; 32]) -> Result<Component> {
+        if let Some(component) = self.cache.load(&self.wasmtime, digest) {
+            return Ok(component);
+        }
+        let component = Component::from_binary(&self.wasmtime, bytes).map_err(|error| {
+            Error::new(
+                ErrorKind::InvalidComponent,
+                format!("the component cannot be compiled: {}", one_line(&error)),
+            )
+        })?;
+        self.cache.store(&self.wasmtime, digest, &component);
+        Ok(component)
+    }
+}
+
+/// The engines of one host: a fast one, and one that counts fuel, which starts when the first tool needs it. Their
+/// components and stores never meet.
+pub(crate) struct Engines {
+    options: EngineOptions,
+    cache: Arc<Cache>,
+    fast: Arc<Engine>,
+    fuel: OnceLock<Arc<Engine>>,
+}
+
+impl Engines {
+    pub(crate) fn new(options: EngineOptions) -> Result<Self> {
+        if options.concurrency == 0 {
+            return Err(Error::new(
+                ErrorKind::Internal,
+                "`EngineOptions::concurrency` is 0: no call could ever run",
+            ));
+        }
+        let cache = Arc::new(match &options.cache_dir {
+            Some(dir) => Cache::open(dir),
+            None => Cache::off(),
+        });
+        let fast = Arc::new(Engine::new(&options, Arc::clone(&cache), false)?);
+        Ok(Self {
+            options,
+            cache,
+            fast,
+            fuel: OnceLock::new(),
+        })
+    }
+
+    pub(crate) fn options(&self) -> &EngineOptions {
+        &self.options
+    }
+
+    pub(crate) fn fast(&self) -> &Arc<Engine> {
+        &self.fast
+    }
+
+    /// The engine that counts fuel.
+    pub(crate) fn fuel(&self) -> Result<&Arc<Engine>> {
+        if let Some(engine) = self.fuel.get() {
+            return Ok(engine);
+        }
+        let engine = Arc::new(Engine::new(&self.options, Arc::clone(&self.cache), true)?);
+        Ok(self.fuel.get_or_init(|| engine))
+    }
+
+    pub(crate) fn report(&self) -> EngineReport {
+        EngineReport {
+            wasmtime: WASMTIME_VERSION,
+            pagemap_scan: config::pagemap_scan_available(),
+            concurrency: self.options.concurrency,
+            max_component_bytes: self.options.max_component_bytes,
+            cache: self.cache.state(),
+        }
+    }
+}
+
+/// The first words of an engine's error, without line breaks and control characters: parts of it are chosen by the
+/// guest.
+pub(crate) fn one_line(error: &wasmtime::Error) -> String {
+    let text = format!("{error:#}");
+    let clean: String = text
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .take(300)
+        .collect();
+    clean.trim().to_owned()
+}

@@ -1,0 +1,273 @@
+//! Compiled components kept between runs.
+//!
+//! A compiled component is native code, and whoever can write an entry runs code as this user. So the directory
+//! belongs to this user alone, and each entry ends with a MAC under a key that never leaves the directory. An entry
+//! that does not fit is compiled anew; a cache that cannot be used is a warning, never a failure.
+
+use std::{
+    hash::{Hash, Hasher},
+    io::{self, Read, Write},
+    path::Path,
+};
+
+use cap_std::{
+    ambient_authority,
+    fs::{Dir, DirBuilder, DirBuilderExt, Metadata, MetadataExt, OpenOptions, OpenOptionsExt},
+};
+use hmac::{Hmac, KeyInit, Mac};
+use rustix::fs::OFlags;
+use sha2::Sha256;
+use wasmtime::{Engine, component::Component};
+
+use super::limits;
+
+const KEY_FILE: &str = "key";
+/// As long as a block of SHA-256, which is what HMAC works with.
+const KEY_BYTES: usize = 64;
+const MAC_BYTES: usize = 32;
+/// Nobody but the owner may read, write or enter.
+const OTHERS: u32 = 0o077;
+
+/// A directory of compiled components, or none.
+pub(crate) struct Cache {
+    state: State,
+}
+
+enum State {
+    Off,
+    Unusable(String),
+    Ready { dir: Dir, key: [u8; KEY_BYTES] },
+}
+
+impl Cache {
+    /// A cache that keeps nothing.
+    pub(crate) fn off() -> Self {
+        Self { state: State::Off }
+    }
+
+    /// Opens the cache in `path` and creates it where it does not exist.
+    pub(crate) fn open(path: &Path) -> Self {
+        let state = match open_private(path) {
+            Ok((dir, key)) => State::Ready { dir, key },
+            Err(error) => {
+                tracing::warn!(%error, "compiled components are not kept: the cache directory cannot be used");
+                State::Unusable(format!("not used: {error}"))
+            }
+        };
+        Self { state }
+    }
+
+    /// `off`, `ready`, or why it cannot be used.
+    pub(crate) fn state(&self) -> String {
+        match &self.state {
+            State::Off => "off".to_owned(),
+            State::Unusable(why) => why.clone(),
+            State::Ready { .. } => "ready".to_owned(),
+        }
+    }
+
+    /// The compiled form of the component with this digest, where an authentic one is kept for this engine.
+    pub(crate) fn load(&self, engine: &Engine, digest: &[u8; 32]) -> Option<Component> {
+        let State::Ready { dir, key } = &self.state else {
+            return None;
+        };
+        let name = entry_name(engine, digest);
+        let bytes = match read_private(dir, &name, limits::CACHE_ENTRY_BYTES) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+            Err(error) => {
+                tracing::warn!(%error, entry = name, "a cache entry cannot be read and is ignored");
+                return None;
+            }
+        };
+        let compiled = authentic(key, &name, &bytes).or_else(|| {
+            tracing::warn!(
+                entry = name,
+                "a cache entry is not authentic and is ignored"
+            );
+            None
+        })?;
+        deserialize(engine, compiled)
+            .inspect_err(|error| {
+                tracing::warn!(%error, entry = name, "a cache entry does not fit and is ignored");
+            })
+            .ok()
+    }
+
+    /// Keeps a compiled component.
+    pub(crate) fn store(&self, engine: &Engine, digest: &[u8; 32], component: &Component) {
+        let State::Ready { dir, key } = &self.state else {
+            return;
+        };
+        let name = entry_name(engine, digest);
+        let written = component
+            .serialize()
+            .map_err(|error| io::Error::other(error.to_string()))
+            .and_then(|mut bytes| {
+                let mac = mac(key, &name, &bytes).finalize().into_bytes();
+                bytes.extend_from_slice(&mac);
+                write_private(dir, &name, &bytes)
+            });
+        if let Err(error) = written {
+            tracing::warn!(%error, "a compiled component cannot be kept");
+        }
+    }
+}
+
+#[expect(
+    unsafe_code,
+    reason = "loading compiled code is unsafe by nature; see the safety argument"
+)]
+fn deserialize(engine: &Engine, compiled: &[u8]) -> wasmtime::Result<Component> {
+    // SAFETY: `deserialize` demands bytes that `Component::serialize` made and that nobody changed since. They were
+    // just checked against a MAC over the entry's name and content, under a key that lies in a directory which only
+    // this user can enter, and only `Cache::store` makes such entries. The bytes are in memory: nothing can change
+    // them between the check and the use. The name holds the engine's compatibility hash, and wasmtime checks the
+    // engine's settings again.
+    unsafe { Component::deserialize(engine, compiled) }
+}
+
+/// The entry's file name: which component, compiled for which settings on which kind of processor.
+fn entry_name(engine: &Engine, digest: &[u8; 32]) -> String {
+    let mut hasher = HashBytes(sha2::Digest::new());
+    engine.precompile_compatibility_hash().hash(&mut hasher);
+    let settings: [u8; 32] = sha2::Digest::finalize(hasher.0).into();
+    format!(
+        "{}-{}.cwasm",
+        hex(digest),
+        hex(settings.get(..16).unwrap_or_default())
+    )
+}
+
+/// Gathers what wasmtime hashes in a hash that is the same in every process.
+struct HashBytes(Sha256);
+
+impl Hasher for HashBytes {
+    fn write(&mut self, bytes: &[u8]) {
+        sha2::Digest::update(&mut self.0, bytes);
+    }
+
+    fn finish(&self) -> u64 {
+        0
+    }
+}
+
+fn mac(key: &[u8; KEY_BYTES], name: &str, compiled: &[u8]) -> Hmac<Sha256> {
+    let mut mac = Hmac::<Sha256>::new(&(*key).into());
+    mac.update(name.as_bytes());
+    mac.update(&[0]);
+    mac.update(compiled);
+    mac
+}
+
+fn authentic<'a>(key: &[u8; KEY_BYTES], name: &str, bytes: &'a [u8]) -> Option<&'a [u8]> {
+    let (compiled, tag) = bytes.split_at_checked(bytes.len().checked_sub(MAC_BYTES)?)?;
+    mac(key, name, compiled).verify_slice(tag).ok()?;
+    Some(compiled)
+}
+
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+fn open_private(path: &Path) -> io::Result<(Dir, [u8; KEY_BYTES])> {
+    let dir = match Dir::open_ambient_dir(path, ambient_authority()) {
+        Ok(dir) => dir,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => create_private(path)?,
+        Err(error) => return Err(error),
+    };
+    check_private(&dir.dir_metadata()?)?;
+    let key = match read_key(&dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let fresh: [u8; KEY_BYTES] = rand::random();
+            write_private(&dir, KEY_FILE, &fresh)?;
+            // Another process may have done the same: the key that counts is the one on disk.
+            read_key(&dir)?
+        }
+        other => other?,
+    };
+    // A directory that was mounted read-only since should be told now, not after the first compilation.
+    write_private(&dir, "probe", &[]).and_then(|()| dir.remove_file("probe"))?;
+    Ok((dir, key))
+}
+
+fn create_private(path: &Path) -> io::Result<Dir> {
+    let invalid = || io::Error::new(io::ErrorKind::InvalidInput, "the path names no directory");
+    let name = path.file_name().ok_or_else(invalid)?;
+    let parent = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    Dir::create_ambient_dir_all(parent, ambient_authority())?;
+    let parent = Dir::open_ambient_dir(parent, ambient_authority())?;
+    match parent.create_dir_with(name, DirBuilder::new().mode(0o700)) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+        _ => {}
+    }
+    parent.open_dir(name)
+}
+
+fn read_key(dir: &Dir) -> io::Result<[u8; KEY_BYTES]> {
+    read_private(dir, KEY_FILE, KEY_BYTES as u64)?
+        .try_into()
+        .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "its key file is damaged"))
+}
+
+/// What lies in the cache must belong to this user, and nobody else may touch it.
+fn check_private(metadata: &Metadata) -> io::Result<()> {
+    let denied = |why| Err(io::Error::new(io::ErrorKind::PermissionDenied, why));
+    if metadata.uid() != rustix::process::geteuid().as_raw() {
+        return denied("it belongs to another user");
+    }
+    if metadata.mode() & OTHERS != 0 {
+        return denied("other users may use it; its mode should be 0700, and 0600 for files");
+    }
+    Ok(())
+}
+
+fn read_private(dir: &Dir, name: &str, max_bytes: u64) -> io::Result<Vec<u8>> {
+    let mut options = OpenOptions::new();
+    options.read(true).custom_flags(
+        OFlags::NOFOLLOW
+            .union(OFlags::NONBLOCK)
+            .bits()
+            .cast_signed(),
+    );
+    let file = dir.open_with(name, &options)?;
+    let metadata = file.metadata()?;
+    check_private(&metadata)?;
+    if !metadata.is_file() || metadata.len() > max_bytes {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            "it is no file, or too large",
+        ));
+    }
+    let mut bytes = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or(0));
+    file.take(max_bytes).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Writes a file so that a reader sees all of it or nothing.
+fn write_private(dir: &Dir, name: &str, bytes: &[u8]) -> io::Result<()> {
+    let temporary = format!("{name}.{:016x}.new", rand::random::<u64>());
+    let written = (|| {
+        let mut options = OpenOptions::new();
+        options.write(true).create_new(true).mode(0o600);
+        let mut file = dir.open_with(&temporary, &options)?;
+        file.write_all(bytes)?;
+        drop(file);
+        dir.rename(&temporary, dir, name)
+    })();
+    if written.is_err() {
+        // The disk may be full: leave no half of a file behind. Nothing can be done if that fails, too.
+        let _ = dir.remove_file(&temporary);
+    }
+    written
+}
+
+#[cfg(test)]
+mod tests;

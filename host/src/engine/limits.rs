@@ -1,0 +1,75 @@
+//! Every fixed ceiling of the engine, in one place. What an operator may change is in the policy's limits and in
+//! [`EngineOptions`](super::EngineOptions); what is here holds for every tool.
+
+/// Calls that run at the same time in one host, unless [`EngineOptions`](super::EngineOptions) says otherwise.
+pub const DEFAULT_CONCURRENCY: u32 = 64;
+
+/// The largest component, in bytes, unless [`EngineOptions`](super::EngineOptions) says otherwise: 64 MiB. Compiled
+/// code is about three times as large.
+pub const DEFAULT_COMPONENT_BYTES: u64 = 64 << 20;
+
+/// The largest linear memory a 32-bit guest can have, in bytes: 4 GiB. Only address space is set aside for it; how
+/// much a guest may really use is the policy's limit `memory`, summed over all its memories. With the whole range
+/// set aside, the compiler needs no bounds checks.
+pub const MEMORY_RESERVATION_BYTES: u64 = 4 << 30;
+
+/// Core instances that one component may consist of. Python components have 14, and 21 and more without WASI.
+pub const CORE_INSTANCES_PER_COMPONENT: u32 = 64;
+
+/// Linear memories that one component may have. Components made from JavaScript have two.
+pub const MEMORIES_PER_COMPONENT: u32 = 2;
+
+/// Tables that one component may have.
+pub const TABLES_PER_COMPONENT: u32 = 8;
+
+/// Elements of one table. JavaScript runtimes need about 7,700.
+pub const TABLE_ELEMENTS: usize = 20_000;
+
+/// Bytes of metadata of one core instance and of one component instance: 1 MiB.
+pub const INSTANCE_METADATA_BYTES: usize = 1 << 20;
+
+/// The guest's stack in bytes: 512 KiB. A deeper recursion traps.
+pub const WASM_STACK_BYTES: usize = 512 << 10;
+
+/// The whole stack of a call, host functions included, in bytes: 2 MiB.
+pub const ASYNC_STACK_BYTES: usize = 2 << 20;
+
+/// Bytes that one host call, or the guest's answer, may copy into the host: 16 MiB.
+pub const HOSTCALL_BYTES: usize = 16 << 20;
+
+/// Entries of a call's resource table: open files, streams, pollables, HTTP bodies.
+pub const RESOURCE_TABLE_ENTRIES: usize = 1_000;
+
+/// Live resource handles of a call inside the component model.
+pub const COMPONENT_HANDLES: usize = 1_000;
+
+/// Bytes that one request for random bytes may ask for: 1 MiB.
+pub const RANDOM_BYTES: u64 = 1 << 20;
+
+/// Memory of a pool slot that stays resident after a call where the kernel can tell which pages were touched, in
+/// bytes: 1 MiB.
+pub const KEEP_RESIDENT_BYTES: usize = 1 << 20;
+
+/// The same where the kernel cannot tell, and everything kept must be cleared by hand: 64 KiB.
+pub const KEEP_RESIDENT_WITHOUT_PAGEMAP_BYTES: usize = 64 << 10;
+
+/// Slots of the pool that stay warm while nobody uses them.
+pub const WARM_SLOTS: u32 = 100;
+
+/// The largest compiled component that is read from the cache, in bytes: 512 MiB.
+pub const CACHE_ENTRY_BYTES: u64 = 512 << 20;
+
+/// Imports, and exports, of one component.
+pub const COMPONENT_NAMES: usize = 256;
+
+/// How deep components and modules may be nested inside a component.
+pub const COMPONENT_NESTING: usize = 32;
+
+/// The manifest inside a component, in bytes: 256 KiB.
+pub const MANIFEST_BYTES: usize = 256 << 10;
+
+/// A call's input as JSON text, in bytes: 1 MiB.
+pub const INPUT_BYTES: usize = 1 << 20;
+
+/// Pieces of content in one answer.
+pub const OUTPUT_PIECES: usize = 1_024;

@@ -1,0 +1,80 @@
+//! From bytes to a package that may be compiled: read it, look into it, and refuse what this host cannot run, before
+//! anything is compiled and without running any of it.
+
+mod contract;
+mod inspect;
+pub(crate) mod load;
+
+pub use inspect::{Inspection, inspect};
+
+
+
+use sha2::{Digest, Sha256};
+use toolcell_policy::Manifest;
+
+use crate::{Error, ErrorKind, Result, engine::hex};
+
+/// The custom section that holds a package's manifest.
+pub const MANIFEST_SECTION: &str = "toolcell:manifest";
+
+/// A component that was looked into and found acceptable, with its manifest.
+#[derive(Clone, Debug)]
+pub struct Package {
+    manifest: Manifest,
+    inspection: Inspection,
+    digest: [u8; 32],
+    bytes: std::sync::Arc<[u8]>,
+}
+
+impl Package {
+    /// Looks into a component and checks that this host can run it. `name` is the name of its file without `.wasm`;
+    /// a component without a manifest gets a default one with this name.
+    ///
+    /// # Errors
+    ///
+    /// `invalid_component` where the bytes are no component, or where it imports what is not offered, or exports no
+    /// tool of this contract's version; `invalid_manifest` where its manifest is wrong.
+    pub fn parse(name: &str, bytes: impl Into<std::sync::Arc<[u8]>>) -> Result<Self> {
+        let bytes = bytes.into();
+        let inspection = inspect(&bytes)?;
+        let manifest = match &inspection.manifest {
+            Some(text) => Manifest::parse(&format!("{name}.wasm:tool.toml"), text).map_err(|problems| {
+                Error::new(ErrorKind::InvalidManifest, problems.to_string()).with_source(problems)
+            })?,
+            None => Manifest::default_for(name),
+        };
+        contract::check(&inspection, &manifest)?;
+        Ok(Self {
+            digest: Sha256::digest(&bytes).into(),
+            manifest,
+            inspection,
+            bytes,
+        })
+    }
+
+    /// The package's manifest, or the default one.
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// What is inside.
+    pub fn inspection(&self) -> &Inspection {
+        &self.inspection
+    }
+
+    /// `sha256:` and the digest of the component in hexadecimal digits.
+    pub fn digest(&self) -> String {
+        format!("sha256:{}", hex(&self.digest))
+    }
+
+    pub(crate) fn sha256(&self) -> &[u8; 32] {
+        &self.digest
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,129 @@
+//! What a component must export and may import.
+
+use toolcell_policy::Manifest;
+
+use super::Inspection;
+use crate::{Error, ErrorKind, Result};
+
+/// The version of `toolcell:tool` that this host speaks.
+pub(crate) const CONTRACT_VERSION: &str = "0.1.0";
+
+const CONTRACT: &str = "toolcell:tool/";
+
+/// Interfaces of WASI 0.2 that are always linked: what the manifest did not request leads to nothing. Language
+/// runtimes import many of them unasked.
+const WASI: &[&str] = &[
+    "wasi:cli/environment",
+    "wasi:cli/exit",
+    "wasi:cli/stderr",
+    "wasi:cli/stdin",
+    "wasi:cli/stdout",
+    "wasi:cli/terminal-input",
+    "wasi:cli/terminal-output",
+    "wasi:cli/terminal-stderr",
+    "wasi:cli/terminal-stdin",
+    "wasi:cli/terminal-stdout",
+    "wasi:clocks/monotonic-clock",
+    "wasi:clocks/wall-clock",
+    "wasi:filesystem/preopens",
+    "wasi:filesystem/types",
+    "wasi:http/outgoing-handler",
+    "wasi:http/types",
+    "wasi:io/error",
+    "wasi:io/poll",
+    "wasi:io/streams",
+    "wasi:random/insecure",
+    "wasi:random/insecure-seed",
+    "wasi:random/random",
+    "wasi:sockets/instance-network",
+    "wasi:sockets/ip-name-lookup",
+    "wasi:sockets/network",
+    "wasi:sockets/tcp",
+    "wasi:sockets/tcp-create-socket",
+    "wasi:sockets/udp",
+    "wasi:sockets/udp-create-socket",
+];
+
+/// Checks a component against the contract and its manifest. All reasons against it are in one error.
+///
+/// # Errors
+///
+/// `invalid_component`.
+pub(super) fn check(inspection: &Inspection, manifest: &Manifest) -> Result<()> {
+    let mut reasons: Vec<String> = inspection
+        .imports
+        .iter()
+        .filter_map(|import| check_import(import, manifest).err())
+        .collect();
+    reasons.extend(check_export(inspection).err());
+    if reasons.is_empty() {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::InvalidComponent, reasons.join("; ")))
+}
+
+fn check_export(inspection: &Inspection) -> Result<(), String> {
+    let offered: Vec<&str> = inspection
+        .exports
+        .iter()
+        .filter_map(|export| export.strip_prefix("toolcell:tool/tool@"))
+        .collect();
+    if offered.contains(&CONTRACT_VERSION) {
+        return Ok(());
+    }
+    match offered.first() {
+        Some(other) => Err(format!(
+            "it exports `toolcell:tool/tool@{other}`, and this host speaks version {CONTRACT_VERSION}"
+        )),
+        None => Err(format!(
+            "it exports no `toolcell:tool/tool@{CONTRACT_VERSION}`, so it is no tool"
+        )),
+    }
+}
+
+fn check_import(import: &str, manifest: &Manifest) -> Result<(), String> {
+    if let Some(own) = import.strip_prefix(CONTRACT) {
+        return check_own(import, own, manifest);
+    }
+    let unknown = || Err(format!("it imports `{import}`, which this host does not offer"));
+    let Some((interface, version)) = import.split_once('@') else {
+        return unknown();
+    };
+    if !WASI.contains(&interface) || !is_wasi_0_2(version) {
+        return unknown();
+    }
+    if interface == "wasi:http/outgoing-handler" && manifest.requests.net.is_empty() {
+        return Err(format!(
+            "it imports `{import}`, and its manifest requests no network access"
+        ));
+    }
+    Ok(())
+}
+
+/// An interface of toolcell itself.
+fn check_own(import: &str, own: &str, manifest: &Manifest) -> Result<(), String> {
+    let (interface, version) = own.split_once('@').unwrap_or((own, ""));
+    if version != CONTRACT_VERSION {
+        return Err(format!(
+            "it imports `{import}`, and this host speaks version {CONTRACT_VERSION}"
+        ));
+    }
+    match interface {
+        "types" | "log" | "progress" => Ok(()),
+        "tools" if manifest.requests.calls.is_empty() => Err(format!(
+            "it imports `{import}`, and its manifest requests no calls of other tools"
+        )),
+        "tools" => Ok(()),
+        "kv" | "secrets" => Err(format!(
+            "it imports `{import}`, which this version of toolcell does not offer yet"
+        )),
+        _ => Err(format!("it imports `{import}`, which does not exist")),
+    }
+}
+
+/// WASI 0.2 and its patch releases are compatible with each other; previews and release candidates are not.
+fn is_wasi_0_2(version: &str) -> bool {
+    version
+        .strip_prefix("0.2.")
+        .is_some_and(|patch| !patch.is_empty() && patch.bytes().all(|byte| byte.is_ascii_digit()))
+}

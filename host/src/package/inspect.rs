@@ -1,0 +1,197 @@
+//! Looks into a component without compiling or running it.
+
+use serde::Serialize;
+use wasmparser::{Encoding, Parser, Payload, Validator};
+
+use super::MANIFEST_SECTION;
+use crate::{
+    Error, ErrorKind, Result,
+    engine::{config::features, limits},
+};
+
+/// What a component is made of.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Inspection {
+    /// The component's size in bytes.
+    pub bytes: u64,
+    /// What it imports, by name, in its own order: for example `wasi:filesystem/types@0.2.6`.
+    pub imports: Vec<String>,
+    /// What it exports, by name, in its own order.
+    pub exports: Vec<String>,
+    /// Core modules inside, at any depth.
+    pub core_modules: usize,
+    /// The text of the manifest inside, where there is one.
+    pub manifest: Option<String>,
+}
+
+/// Looks into a component: its structure is checked, function bodies are not.
+///
+/// # Errors
+///
+/// `invalid_component` with the reason where the bytes are no component or exceed a limit on names, nesting or the
+/// size of the manifest.
+pub fn inspect(bytes: &[u8]) -> Result<Inspection> {
+    check_magic(bytes)?;
+    let mut walk = Walk::default();
+    let mut validator = Validator::new_with_features(features());
+    for payload in Parser::new(0).parse_all(bytes) {
+        let payload = payload.map_err(|error| malformed(&error))?;
+        validator
+            .payload(&payload)
+            .map_err(|error| malformed(&error))?;
+        walk.visit(payload)?;
+    }
+    let manifest = walk.manifest()?;
+    Ok(Inspection {
+        bytes: bytes.len() as u64,
+        imports: walk.imports,
+        exports: walk.exports,
+        core_modules: walk.core_modules,
+        manifest,
+    })
+}
+
+fn invalid(why: impl Into<String>) -> Error {
+    Error::new(ErrorKind::InvalidComponent, why)
+}
+
+fn malformed(error: &wasmparser::BinaryReaderError) -> Error {
+    let message: String = error
+        .message()
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .take(300)
+        .collect();
+    invalid(format!(
+        "the component is damaged or uses what this host does not offer: {message} (at byte {})",
+        error.offset()
+    ))
+}
+
+/// Says what the bytes are where they are no component.
+fn check_magic(bytes: &[u8]) -> Result<()> {
+    const BUILD: &str = "Build a component, for example with `cargo build --target wasm32-wasip2`.";
+    let refuse = |what: &str| Err(invalid(format!("no component: {what}")).with_help(BUILD));
+    match bytes {
+        [0, b'a', b's', b'm', 13, 0, 1, 0, ..] => Ok(()),
+        [0, b'a', b's', b'm', 1, 0, 0, 0, ..] => refuse("it is a core module"),
+        [0, b'a', b's', b'm', major, minor, 1, 0, ..] => refuse(&format!(
+            "it is a component of encoding version {}, and this host reads version 13",
+            u16::from_le_bytes([*major, *minor])
+        )),
+        [0, b'a', b's', b'm', ..] => refuse("it is WebAssembly of an unknown version, or cut off"),
+        [0x7f, b'E', b'L', b'F', ..] => {
+            refuse("it is native code, such as a compiled component (.cwasm), which is never loaded")
+        }
+        [] => refuse("it is empty"),
+        _ => match std::str::from_utf8(bytes.get(..64).unwrap_or(bytes)) {
+            Ok(text) if text.trim_start().starts_with('(') => {
+                refuse("it is WebAssembly in text form (WAT)")
+            }
+            Ok(_) => refuse("it is text"),
+            Err(_) => refuse("it does not start with the magic number of WebAssembly"),
+        },
+    }
+}
+
+/// What was found so far on the way through the binary.
+#[derive(Default)]
+struct Walk<'a> {
+    depth: usize,
+    imports: Vec<String>,
+    exports: Vec<String>,
+    core_modules: usize,
+    /// The manifests found at the top level, and in nested modules and components.
+    top: Vec<&'a [u8]>,
+    nested: Vec<&'a [u8]>,
+}
+
+impl<'a> Walk<'a> {
+    fn visit(&mut self, payload: Payload<'a>) -> Result<()> {
+        match payload {
+            Payload::Version { encoding, .. } => {
+                self.depth += 1;
+                if encoding == Encoding::Module {
+                    self.core_modules += 1;
+                }
+                if self.depth > limits::COMPONENT_NESTING {
+                    return Err(invalid(format!(
+                        "its parts are nested more than {} deep",
+                        limits::COMPONENT_NESTING
+                    )));
+                }
+            }
+            Payload::End(_) => self.depth = self.depth.saturating_sub(1),
+            Payload::ComponentImportSection(section) if self.depth == 1 => {
+                for import in section {
+                    let import = import.map_err(|error| malformed(&error))?;
+                    self.imports.push(import.name.name.to_owned());
+                }
+                check_count("imports", self.imports.len())?;
+            }
+            Payload::ComponentExportSection(section) if self.depth == 1 => {
+                for export in section {
+                    let export = export.map_err(|error| malformed(&error))?;
+                    self.exports.push(export.name.name.to_owned());
+                }
+                check_count("exports", self.exports.len())?;
+            }
+            Payload::CustomSection(section) if section.name() == MANIFEST_SECTION => {
+                let found = if self.depth == 1 {
+                    &mut self.top
+                } else {
+                    &mut self.nested
+                };
+                found.push(section.data());
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// The one manifest. A packing tool writes it at the top level, and then that one counts; a compiler can only put
+    /// it inside the core module.
+    fn manifest(&self) -> Result<Option<String>> {
+        let found = if self.top.is_empty() {
+            &self.nested
+        } else {
+            &self.top
+        };
+        let data = match found.as_slice() {
+            [] => return Ok(None),
+            [one] => *one,
+            [first, rest @ ..] if rest.iter().all(|other| other == first) => *first,
+            several => {
+                return Err(invalid(format!(
+                    "it contains {} different manifests (custom sections `{MANIFEST_SECTION}`)",
+                    several.len()
+                )));
+            }
+        };
+        if data.len() > limits::MANIFEST_BYTES {
+            return Err(invalid(format!(
+                "its manifest has {} bytes; a manifest may have at most {} bytes",
+                data.len(),
+                limits::MANIFEST_BYTES
+            )));
+        }
+        match std::str::from_utf8(data) {
+            Ok(text) => Ok(Some(text.to_owned())),
+            Err(error) => Err(invalid(format!(
+                "its manifest is no UTF-8 text (byte {})",
+                error.valid_up_to()
+            ))),
+        }
+    }
+}
+
+fn check_count(what: &str, count: usize) -> Result<()> {
+    if count > limits::COMPONENT_NAMES {
+        return Err(invalid(format!(
+            "it has more than {} {what}",
+            limits::COMPONENT_NAMES
+        )));
+    }
+    Ok(())
+}

@@ -1,0 +1,301 @@
+//! What a call's end means: an answer, or a failure with one of the stable codes and words of our own. No text of the
+//! engine leaves this file, since a guest can put its words into it.
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use wasmtime::{PoolConcurrencyLimitError, Trap, component::ResourceTableError};
+use wasmtime_wasi::I32Exit;
+
+use super::bindings::{self, ResourceBody, ToolError};
+use crate::{
+    Content, ErrorKind, ToolFailure,
+    capability::{LimitExceeded, recorder::Record},
+    engine::{limiter::Exceeded, limits, one_line},
+    text::escape_control,
+};
+
+/// What a tool's function returned.
+pub(super) type Answer = Result<Vec<bindings::Content>, ToolError>;
+
+/// The words for a call that took too long.
+pub(super) const OUT_OF_TIME: &str = "the call took longer than it may";
+
+/// The longest message of a tool's own error, in characters.
+const MAX_MESSAGE_CHARS: usize = 4_096;
+
+/// The longest name of a resource, in bytes, and of a media type.
+const MAX_URI_BYTES: usize = 8_192;
+const MAX_MIME_BYTES: usize = 127;
+
+/// How a call came to its end.
+#[derive(Debug)]
+pub(super) enum Ended {
+    Answered(Answer),
+    Failed(wasmtime::Error),
+    Cancelled,
+    OutOfTime,
+    Panicked,
+}
+
+/// An answer that may be handed out.
+#[derive(Debug)]
+pub(super) struct Accepted {
+    pub(super) content: Vec<Content>,
+    /// The size of its texts and data in bytes.
+    pub(super) bytes: u64,
+}
+
+type Judged<T> = Result<T, ToolFailure>;
+
+fn fail<T>(kind: ErrorKind, message: impl Into<String>) -> Judged<T> {
+    Err(ToolFailure::new(kind, message))
+}
+
+/// Turns the end of a call into its outcome. A limit that a capability recorded counts first, whatever the guest made
+/// of it.
+pub(super) fn judge(
+    ended: Ended,
+    record: &Record,
+    memory: Option<Exceeded>,
+    max_output: u64,
+) -> Judged<Accepted> {
+    if let Some(limit) = &record.limit {
+        return fail(limit.kind, limit.message.clone());
+    }
+    match ended {
+        Ended::Answered(Ok(content)) => accept(content, max_output),
+        Ended::Answered(Err(error)) => Err(refused(error, record)),
+        Ended::Failed(error) => Err(stopped(&error, memory)),
+        Ended::Cancelled => fail(ErrorKind::Cancelled, "the caller cancelled the call"),
+        Ended::OutOfTime => fail(ErrorKind::LimitTime, OUT_OF_TIME),
+        Ended::Panicked => {
+            tracing::error!("a host function panicked during a call");
+            fail(ErrorKind::Internal, "the host failed during the call")
+        }
+    }
+}
+
+/// A tool's own error. It counts as a denial only where the host denied something.
+fn refused(error: ToolError, record: &Record) -> ToolFailure {
+    let denial = record.denials.last();
+    let kind = match error.kind {
+        bindings::ErrorKind::Denied if denial.is_some() => ErrorKind::Denied,
+        bindings::ErrorKind::AuthRequired => ErrorKind::AuthRequired,
+        bindings::ErrorKind::Unavailable => ErrorKind::Unavailable,
+        bindings::ErrorKind::InvalidInput => ErrorKind::InvalidInput,
+        _ => ErrorKind::ToolError,
+    };
+    let mut failure = ToolFailure::new(kind, cut(&error.message, MAX_MESSAGE_CHARS));
+    failure.rule = denial
+        .filter(|_| kind == ErrorKind::Denied)
+        .map(|denial| denial.rule.clone());
+    failure.tool_code = error
+        .code
+        .map(|code| escape_control(&cut(&code, 128)).into_owned());
+    failure.request_sent = error.request_sent;
+    failure
+}
+
+/// A call that ended without an answer.
+fn stopped(error: &wasmtime::Error, memory: Option<Exceeded>) -> ToolFailure {
+    tracing::debug!(error = %escape_control(&one_line(error)), "a call ended without an answer");
+    if let Some(LimitExceeded(kind)) = error.downcast_ref::<LimitExceeded>() {
+        return ToolFailure::new(*kind, "the call reached a limit");
+    }
+    match memory {
+        Some(Exceeded::Memory { wanted_bytes }) => {
+            return ToolFailure::new(
+                ErrorKind::LimitMemory,
+                format!("the tool asked for {wanted_bytes} bytes of memory, more than it may have"),
+            );
+        }
+        Some(Exceeded::Table { wanted }) => {
+            return ToolFailure::new(
+                ErrorKind::LimitMemory,
+                format!(
+                    "the tool asked for a table of {wanted} elements; {} are allowed",
+                    limits::TABLE_ELEMENTS
+                ),
+            );
+        }
+        None => {}
+    }
+    if let Some(ResourceTableError::Full) = error.downcast_ref() {
+        return ToolFailure::new(
+            ErrorKind::LimitMemory,
+            format!(
+                "the tool holds more than {} open resources",
+                limits::RESOURCE_TABLE_ENTRIES
+            ),
+        );
+    }
+    if error.is::<PoolConcurrencyLimitError>() {
+        return ToolFailure::new(ErrorKind::Busy, "no place was free for the call");
+    }
+    if let Some(I32Exit(status)) = error.downcast_ref() {
+        let message = format!("the tool exited with status {status} instead of answering");
+        return ToolFailure::new(ErrorKind::Trap, message);
+    }
+    match error.downcast_ref::<Trap>() {
+        Some(trap) => trapped(*trap),
+        None => by_message(error),
+    }
+}
+
+fn trapped(trap: Trap) -> ToolFailure {
+    let (kind, message) = match trap {
+        Trap::OutOfFuel => (ErrorKind::LimitCpu, "the tool used up its fuel"),
+        Trap::Interrupt => (ErrorKind::LimitCpu, "the tool was interrupted"),
+        Trap::StackOverflow => (ErrorKind::Trap, "the tool recursed too deeply"),
+        Trap::MemoryOutOfBounds => (ErrorKind::Trap, "the tool went outside its memory"),
+        Trap::UnreachableCodeReached => (ErrorKind::Trap, "the tool aborted"),
+        Trap::IntegerDivisionByZero => (ErrorKind::Trap, "the tool divided by zero"),
+        Trap::IntegerOverflow | Trap::BadConversionToInteger => {
+            (ErrorKind::Trap, "the tool computed a number out of range")
+        }
+        Trap::TableOutOfBounds | Trap::IndirectCallToNull | Trap::BadSignature => (
+            ErrorKind::Trap,
+            "the tool called a function that does not exist",
+        ),
+        _ => (ErrorKind::Trap, "the tool broke a rule of its runtime"),
+    };
+    ToolFailure::new(kind, message)
+}
+
+/// Errors for which wasmtime has no type.
+fn by_message(error: &wasmtime::Error) -> ToolFailure {
+    let text = one_line(error);
+    if text.contains("too much data is being copied") {
+        return ToolFailure::new(
+            ErrorKind::LimitOutput,
+            format!(
+                "the tool handed over more than {} bytes at once",
+                limits::HOSTCALL_BYTES
+            ),
+        );
+    }
+    if text.contains("store handle limit exceeded") {
+        return ToolFailure::new(
+            ErrorKind::LimitMemory,
+            format!(
+                "the tool holds more than {} handles",
+                limits::COMPONENT_HANDLES
+            ),
+        );
+    }
+    ToolFailure::new(ErrorKind::Trap, "the tool broke a rule of its runtime")
+}
+
+/// Checks an answer and turns it into the words of the data path.
+fn accept(pieces: Vec<bindings::Content>, max_output: u64) -> Judged<Accepted> {
+    if pieces.len() > limits::OUTPUT_PIECES {
+        return fail(
+            ErrorKind::LimitOutput,
+            format!("the answer has more than {} pieces", limits::OUTPUT_PIECES),
+        );
+    }
+    let bytes = pieces.iter().map(size).sum();
+    if bytes > max_output {
+        return fail(
+            ErrorKind::LimitOutput,
+            format!("the answer has {bytes} bytes; {max_output} are allowed"),
+        );
+    }
+    let content = pieces.into_iter().map(piece_of).collect::<Judged<_>>()?;
+    Ok(Accepted { content, bytes })
+}
+
+fn size(piece: &bindings::Content) -> u64 {
+    let len = match piece {
+        bindings::Content::Text(text) | bindings::Content::Json(text) => text.len(),
+        bindings::Content::Image(blob) | bindings::Content::Audio(blob) => {
+            blob.data.len() + blob.mime_type.len()
+        }
+        bindings::Content::Resource(resource) => {
+            let body = match &resource.body {
+                ResourceBody::Text(text) => text.len(),
+                ResourceBody::Bytes(bytes) => bytes.len(),
+            };
+            body + resource.uri.len() + resource.mime_type.as_ref().map_or(0, String::len)
+        }
+    };
+    len as u64
+}
+
+fn piece_of(piece: bindings::Content) -> Judged<Content> {
+    Ok(match piece {
+        bindings::Content::Text(text) => Content::Text { text },
+        bindings::Content::Json(text) => match serde_json::from_str(&text) {
+            Ok(json) => Content::Json { json },
+            Err(error) => {
+                return fail(
+                    ErrorKind::InvalidOutput,
+                    format!(
+                        "the answer is no valid JSON: line {} column {}",
+                        error.line(),
+                        error.column()
+                    ),
+                );
+            }
+        },
+        bindings::Content::Image(blob) => Content::Image {
+            mime_type: mime(blob.mime_type)?,
+            data: STANDARD.encode(blob.data),
+        },
+        bindings::Content::Audio(blob) => Content::Audio {
+            mime_type: mime(blob.mime_type)?,
+            data: STANDARD.encode(blob.data),
+        },
+        bindings::Content::Resource(resource) => {
+            let (text, blob) = match resource.body {
+                ResourceBody::Text(text) => (Some(text), None),
+                ResourceBody::Bytes(bytes) => (None, Some(STANDARD.encode(bytes))),
+            };
+            Content::Resource {
+                uri: uri(resource.uri)?,
+                mime_type: resource.mime_type.map(mime).transpose()?,
+                text,
+                blob,
+            }
+        }
+    })
+}
+
+/// A media type is `type/subtype`, maybe with parameters, in visible ASCII.
+fn mime(text: String) -> Judged<String> {
+    let essence = text.split(';').next().unwrap_or_default().trim_end();
+    let token = |part: &str| {
+        !part.is_empty()
+            && part
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&byte))
+    };
+    let fits = text.len() <= MAX_MIME_BYTES
+        && text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
+        && essence
+            .split_once('/')
+            .is_some_and(|(kind, subtype)| token(kind) && token(subtype));
+    if fits {
+        Ok(text)
+    } else {
+        fail(
+            ErrorKind::InvalidOutput,
+            "the answer has a media type that is none, such as `image/png`",
+        )
+    }
+}
+
+fn uri(text: String) -> Judged<String> {
+    if text.is_empty() || text.len() > MAX_URI_BYTES || text.chars().any(char::is_control) {
+        return fail(
+            ErrorKind::InvalidOutput,
+            format!(
+                "the answer names a resource with an empty name, control characters, or more than {MAX_URI_BYTES} bytes"
+            ),
+        );
+    }
+    Ok(text)
+}
+
+fn cut(text: &str, max_chars: usize) -> String {
+    text.chars().take(max_chars).collect()
+}
