@@ -127,6 +127,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for Metered<S> {
         if !this.wire.head_done.load(Ordering::Relaxed) {
             this.head_bytes = this.head_bytes.saturating_add(read);
             if this.head_bytes > HEAD_BYTES_MAX {
+                // A read that fails has read nothing.
+                buf.set_filled(before);
                 return Poll::Ready(Err(this.wire.stop(EgressError::HeadTooLarge)));
             }
         }
@@ -164,3 +166,6 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Metered<S> {
         Pin::new(&mut self.get_mut().inner).poll_shutdown(cx)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -21,7 +21,7 @@ mod request;
 mod resolve;
 mod target;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
 pub(crate) use error::{EgressError, LimitKind, Phase};
 pub(crate) use meter::Meter;

@@ -1,8 +1,10 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
+use futures_util::stream;
 use http::{Method, Request, Response};
-use http_body_util::{BodyExt, Empty, Full};
+use http_body::Frame;
+use http_body_util::{BodyExt, Empty, Full, StreamBody};
 use tokio::time::Instant;
 use tokio_rustls::rustls::RootCertStore;
 
@@ -439,4 +441,37 @@ async fn names_and_servers_that_are_not_there() {
     let url = format!("http://server.test:{}/", taken.local_addr().unwrap().port());
     let error = fetch(&way, &url, bounds()).await.unwrap_err();
     assert_eq!(error, EgressError::Unreachable);
+}
+
+#[tokio::test]
+async fn a_body_that_the_guest_gives_up_is_told_as_that() {
+    let server = Server::start(Answer::Hold(Vec::new())).await;
+    let pieces = [
+        Ok(Frame::data(Bytes::from_static(b"half"))),
+        Err(std::io::Error::other("secret")),
+    ];
+    let request = Request::post("/")
+        .body(StreamBody::new(stream::iter(pieces)))
+        .unwrap();
+    let meter = Arc::new(Meter::new(MANY));
+    let sent = loopback()
+        .send(&target(&url(&server)), request, bounds(), &meter)
+        .await;
+    assert_eq!(sent.map(|_| ()).unwrap_err(), EgressError::RequestAborted);
+}
+
+/// Runs another test in a process of its own whose environment names a proxy that is not there.
+#[test]
+fn proxies_of_the_environment_are_ignored() {
+    let proxy = "http://127.0.0.1:9";
+    let test = "a_request_goes_out_in_origin_form_with_headers_of_ours";
+    let output = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", &format!("egress::request::tests::{test}")])
+        .env_remove("no_proxy")
+        .env_remove("NO_PROXY")
+        .envs(["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"].map(|name| (name, proxy)))
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(said.contains("1 passed"), "{said}");
 }
