@@ -11,10 +11,11 @@ use crate::limits::FILE_BYTES;
 /// The path to open. A relative one starts in the first granted directory, since a model seldom
 /// knows that its directory is called `/work`.
 pub(crate) fn resolve(path: &str) -> PathBuf {
-    match files::granted().into_iter().next() {
+    let path = match files::granted().into_iter().next() {
         Some(root) if !path.starts_with('/') => Path::new(&root).join(path),
         _ => PathBuf::from(path),
-    }
+    };
+    path.components().collect() // without `.` and double slashes, for the eye alone
 }
 
 /// The bytes of the file at `path`, if it is a file and not larger than [`FILE_BYTES`].

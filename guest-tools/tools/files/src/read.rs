@@ -2,7 +2,8 @@
 
 use toolcell_guest::{Error, Result, tool};
 
-use crate::limits::{PAGE_BYTES, PAGE_LINES};
+use crate::limits::{LINE_CHARACTERS, PAGE_LINES};
+use crate::page::Page;
 use crate::{path, text};
 
 /// Reads a text file and answers its lines as they are, without line numbers.
@@ -38,25 +39,16 @@ fn page(text: &str, offset: usize, limit: usize) -> Result<String> {
         let what = format!("the file has {total} lines, so there is none at offset={offset}");
         return Err(Error::invalid_input(what));
     }
-    let mut page = String::new();
+    let mut page = Page::new();
     let mut last = offset - 1;
     for line in text.lines().skip(last).take(limit) {
-        let line = text::shown(line);
-        if !page.is_empty() && page.len() + line.len() > PAGE_BYTES {
+        if !page.line(&text::cut(line, LINE_CHARACTERS)) {
             break;
         }
-        page.push_str(&line);
-        page.push('\n');
         last += 1;
     }
-    if offset > 1 || last < total {
-        page.push_str(&format!("[lines {offset}-{last} of {total}"));
-        if last < total {
-            page.push_str(&format!("; go on with offset={}", last + 1));
-        }
-        page.push(']');
-    }
-    Ok(page)
+    page.extent("lines", offset, last, total);
+    Ok(page.into_text())
 }
 
 #[cfg(test)]

@@ -1,11 +1,10 @@
-//! Text: what counts as such, and how much of it fits an answer.
+//! Text: what counts as such, and how a line of it is shown.
 
 use std::borrow::Cow;
 use std::path::Path;
 
 use toolcell_guest::{Error, Result};
 
-use crate::limits::LINE_CHARACTERS;
 use crate::path::size;
 
 /// The text in `bytes`, or an error that says what the file at `path` holds instead.
@@ -22,10 +21,10 @@ pub(crate) fn decode(path: &Path, bytes: Vec<u8>) -> Result<String> {
     String::from_utf8(bytes).map_err(|error| binary(error.as_bytes().len()))
 }
 
-/// A line as it is shown: without the `\r` of Windows, and cut when it is very long.
-pub(crate) fn shown(line: &str) -> Cow<'_, str> {
+/// A line as it is shown: without the `\r` of Windows, and cut behind `most` characters.
+pub(crate) fn cut(line: &str, most: usize) -> Cow<'_, str> {
     let line = line.strip_suffix('\r').unwrap_or(line);
-    match line.char_indices().nth(LINE_CHARACTERS) {
+    match line.char_indices().nth(most) {
         None => Cow::Borrowed(line),
         Some((end, _)) => {
             let (start, rest) = line.split_at(end);

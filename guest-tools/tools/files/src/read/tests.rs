@@ -13,9 +13,9 @@ fn a_short_file_comes_whole_and_without_a_note() {
 fn a_page_says_where_to_go_on() {
     assert_eq!(
         page(THREE, 1, 2).unwrap(),
-        "one\ntwo\n[lines 1-2 of 3; go on with offset=3]"
+        "one\ntwo\n[lines 1-2 of 3; go on with offset=3]\n"
     );
-    assert_eq!(page(THREE, 3, 2).unwrap(), "three\n[lines 3-3 of 3]");
+    assert_eq!(page(THREE, 3, 2).unwrap(), "three\n[lines 3-3 of 3]\n");
 }
 
 #[test]
@@ -46,7 +46,7 @@ fn a_page_is_bounded_in_bytes() {
     let page = page(&text, 1, 500).unwrap();
     assert!(page.len() < PAGE_BYTES + 100);
     assert!(
-        page.ends_with("[lines 1-98 of 500; go on with offset=99]"),
+        page.ends_with("[lines 1-98 of 500; go on with offset=99]\n"),
         "{}",
         page.len()
     );

@@ -1,0 +1,127 @@
+//! Going through a directory and all below it.
+
+use std::fs::{self, FileType};
+use std::path::{Path, PathBuf};
+
+use toolcell_guest::Result;
+
+use crate::limits::WALK_ENTRIES;
+use crate::path::failure;
+
+/// One thing that was found.
+pub(crate) struct Entry {
+    /// Where it is, beginning with the path of the walk.
+    pub(crate) path: PathBuf,
+    /// What it is. A link is a link, wherever it leads.
+    pub(crate) kind: FileType,
+}
+
+impl Entry {
+    /// The path below `root`, with slashes.
+    pub(crate) fn below(&self, root: &Path) -> String {
+        self.path
+            .strip_prefix(root)
+            .unwrap_or(&self.path)
+            .to_string_lossy()
+            .into_owned()
+    }
+}
+
+/// The entries of one directory, sorted by name.
+pub(crate) fn entries(directory: &Path) -> Result<Vec<Entry>> {
+    let refused = |error| failure("list", directory, error);
+    let mut entries = Vec::new();
+    for entry in fs::read_dir(directory).map_err(refused)? {
+        let entry = entry.map_err(refused)?;
+        entries.push(Entry {
+            path: entry.path(),
+            kind: entry.file_type().map_err(refused)?,
+        });
+    }
+    entries.sort_by(|a, b| a.path.cmp(&b.path));
+    Ok(entries)
+}
+
+/// Everything that is no directory, at any depth below one, sorted within each directory.
+///
+/// Links are not followed, so the walk cannot leave its root or run in circles. Directories called
+/// `.git` are passed over: nobody looks for something in there, and they are large.
+pub(crate) struct Walk {
+    waiting: Vec<Entry>,
+    seen: usize,
+    /// How many directories could not be listed.
+    pub(crate) unreadable: usize,
+}
+
+impl Walk {
+    /// Starts below `root`, which must be a directory that can be listed.
+    pub(crate) fn new(root: &Path) -> Result<Self> {
+        let mut walk = Self {
+            waiting: Vec::new(),
+            seen: 0,
+            unreadable: 0,
+        };
+        walk.queue(entries(root)?);
+        Ok(walk)
+    }
+
+    /// Whether the walk ended at [`WALK_ENTRIES`] and not because it saw everything.
+    pub(crate) fn stopped_early(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    /// Puts entries on the stack so that the first comes off first.
+    fn queue(&mut self, entries: Vec<Entry>) {
+        let wanted = |entry: &Entry| !(entry.kind.is_dir() && entry.path.ends_with(".git"));
+        self.waiting
+            .extend(entries.into_iter().filter(wanted).rev());
+    }
+}
+
+impl Iterator for Walk {
+    type Item = Entry;
+
+    fn next(&mut self) -> Option<Entry> {
+        while self.seen < WALK_ENTRIES {
+            let entry = self.waiting.pop()?;
+            self.seen += 1;
+            if !entry.kind.is_dir() {
+                return Some(entry);
+            }
+            match entries(&entry.path) {
+                Ok(entries) => self.queue(entries),
+                Err(_) => self.unreadable += 1,
+            }
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Walk;
+    use std::fs;
+
+    #[test]
+    fn files_come_sorted_and_links_and_git_are_passed_over() {
+        let root = tempfile::tempdir().unwrap();
+        for directory in ["b/c", ".git", "loop"] {
+            fs::create_dir_all(root.path().join(directory)).unwrap();
+        }
+        for file in ["z", "b/y", "b/c/x", ".git/config", "a"] {
+            fs::write(root.path().join(file), "").unwrap();
+        }
+        #[cfg(unix)]
+        std::os::unix::fs::symlink(root.path(), root.path().join("loop/up")).unwrap();
+
+        let walk = Walk::new(root.path()).unwrap();
+        let found: Vec<_> = walk.map(|entry| entry.below(root.path())).collect();
+        assert_eq!(found, ["a", "b/c/x", "b/y", "loop/up", "z"]);
+    }
+
+    #[test]
+    fn a_directory_that_is_not_there_is_named() {
+        let error = Walk::new("/nowhere/at/all".as_ref()).err().unwrap();
+        assert_eq!(error.message, "/nowhere/at/all does not exist");
+    }
+}
