@@ -1,0 +1,137 @@
+//! What one tool may do: the value that a sandbox needs, and that only [`decide`](crate::decide) makes.
+
+mod check;
+mod narrow;
+
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use crate::{
+    CallGrant, Clock, EnvGrant, FileGrant, Layers, Limits, Manifest, NetGrant, Random, Requests,
+    layers::Party,
+};
+
+pub(crate) use narrow::same_directory;
+
+/// What one tool may do, after all layers and the package's own requests. Cloning it is cheap.
+///
+/// Only [`decide`](crate::decide) makes one, so that a sandbox without a decision cannot be built.
+#[derive(Clone, Debug)]
+pub struct GrantSet(Arc<Inner>);
+
+#[derive(Debug, Serialize)]
+struct Inner {
+    package: String,
+    tool: String,
+    files: Vec<FileGrant>,
+    net: Vec<NetGrant>,
+    env: Vec<EnvGrant>,
+    calls: Vec<CallGrant>,
+    clock: Clock,
+    random: Random,
+    limits: Limits,
+    #[serde(skip)]
+    requests: Arc<Requests>,
+    #[serde(skip)]
+    parties: Vec<Party>,
+}
+
+impl GrantSet {
+    pub(crate) fn new(layers: &Layers, manifest: &Manifest, tool: &str) -> Self {
+        let parties = layers.parties(&manifest.name);
+        let ceiling = parties.first().and_then(|party| party.tool.as_ref());
+        Self(Arc::new(Inner {
+            package: manifest.name.clone(),
+            tool: tool.to_owned(),
+            files: narrow::files(&parties, &manifest.request),
+            net: narrow::net(&parties, &manifest.request),
+            env: narrow::env(&parties, &manifest.request),
+            calls: narrow::calls(&parties, &manifest.request),
+            clock: ceiling.and_then(|it| it.clock).unwrap_or_default(),
+            random: ceiling.and_then(|it| it.random).unwrap_or_default(),
+            limits: layers.limits(&manifest.name),
+            requests: manifest.request.clone(),
+            parties,
+        }))
+    }
+
+    /// The package's name.
+    pub fn package(&self) -> &str {
+        &self.0.package
+    }
+
+    /// The tool's name in the manifest.
+    pub fn tool(&self) -> &str {
+        &self.0.tool
+    }
+
+    /// The directories to open, with the access that every layer and the request leave. A grant whose `approve` is
+    /// `ask` has made the decision an `Ask`, so a call that runs has the consent already.
+    pub fn files(&self) -> &[FileGrant] {
+        &self.0.files
+    }
+
+    /// The requests that may be sent, as the highest layer writes them and as far as the package asked and no lower
+    /// layer objects. For showing: [`check_net`](Self::check_net) decides.
+    pub fn net(&self) -> &[NetGrant] {
+        &self.0.net
+    }
+
+    /// The variables that the guest sees.
+    pub fn env(&self) -> &[EnvGrant] {
+        &self.0.env
+    }
+
+    /// The tools that may be called.
+    pub fn calls(&self) -> &[CallGrant] {
+        &self.0.calls
+    }
+
+    /// Which time the guest sees; the highest layer that lists tools decides.
+    pub fn clock(&self) -> &Clock {
+        &self.0.clock
+    }
+
+    /// Which random numbers the guest sees; the highest layer that lists tools decides.
+    pub fn random(&self) -> &Random {
+        &self.0.random
+    }
+
+    /// The limits of a call.
+    pub fn limits(&self) -> &Limits {
+        &self.0.limits
+    }
+
+    /// What the package asked for.
+    pub fn requests(&self) -> &Requests {
+        &self.0.requests
+    }
+
+    /// Whether the package asked for any directory.
+    pub fn requests_files(&self) -> bool {
+        !self.0.requests.files.is_empty()
+    }
+
+    /// Whether the package asked for any network access.
+    pub fn requests_net(&self) -> bool {
+        !self.0.requests.net.is_empty()
+    }
+
+    /// Whether nothing at all is granted.
+    pub fn is_empty(&self) -> bool {
+        self.files().is_empty()
+            && self.net().is_empty()
+            && self.env().is_empty()
+            && self.calls().is_empty()
+    }
+}
+
+impl Serialize for GrantSet {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
+    }
+}
+
+#[cfg(test)]
+mod tests;

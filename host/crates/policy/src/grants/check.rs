@@ -1,0 +1,212 @@
+//! The answer for one concrete access.
+
+use url::Url;
+
+use super::{GrantSet, narrow};
+use crate::{
+    Effect, FileAccess, Method, NetGrant, Rule, Verdict,
+    access::{is_within, normal_guest_path},
+    layers::Party,
+    net::RequestPath,
+    policy::ToolPolicy,
+    reader::shown,
+};
+
+impl GrantSet {
+    /// Whether a request may be sent. Every layer that lists tools must have a rule that matches; where several match,
+    /// the strictest decides. Query and fragment play no part.
+    ///
+    /// The rule that a denial names is the line that is missing something, or `default: denied until written`.
+    pub fn check_net(&self, method: &str, url: &Url) -> Verdict {
+        let access = || format!("{} {}", shown(method), shown(&origin_and_path(url)));
+        let unsafe_request = |why: &str| {
+            Verdict::deny(
+                Rule::unwritten("requests that can be misread are denied"),
+                why,
+            )
+        };
+        if !url.username().is_empty() || url.password().is_some() {
+            return unsafe_request("the address carries a user name or password");
+        }
+        if url.host_str().is_some_and(|host| host.ends_with('.')) {
+            return unsafe_request("the host name ends with a dot");
+        }
+        let path = match RequestPath::of(url) {
+            Ok(path) => path,
+            Err(why) => return unsafe_request(why),
+        };
+        let Some(method) = Method::from_name(method) else {
+            let reason = format!("the method {} is never granted", shown(method));
+            return Verdict::deny(Rule::until_written(), reason);
+        };
+        let verdict = self.strictest(
+            |tool| {
+                let strict = tool.net.iter().filter(|it| {
+                    it.approve > Effect::Allow && it.scope.touches(method, url, &path)
+                });
+                let loose = tool
+                    .net
+                    .iter()
+                    .find(|it| it.scope.contains(method, url, &path))?;
+                let strictest = strict.max_by_key(|it| it.approve).unwrap_or(loose);
+                Some((strictest.approve, &strictest.rule))
+            },
+            &access,
+        );
+        let requested = || {
+            self.requests()
+                .net
+                .iter()
+                .any(|it| it.scope.contains(method, url, &path))
+        };
+        unless_requested(verdict, requested, &access)
+    }
+
+    /// The grant of the highest layer that lets this host be reached; `None` when none does. Its
+    /// [`allows_special_addresses`](NetGrant::allows_special_addresses) tells whether a private address may be dialled.
+    pub fn net_grant(&self, url: &Url) -> Option<&NetGrant> {
+        let reaching = |grant: &&NetGrant| grant.scope.reaches_host(url);
+        let grants = || self.net().iter().filter(reaching);
+        grants()
+            .find(|grant| grant.allows_special_addresses())
+            .or_else(|| grants().next())
+    }
+
+    /// Whether a guest path may be accessed. The path is absolute; `.` and empty segments are ignored, and one with `..`
+    /// that could climb is denied.
+    pub fn check_file(&self, guest_path: &str, access: FileAccess) -> Verdict {
+        let verb = match access {
+            FileAccess::Read => "reading",
+            FileAccess::Write => "writing",
+        };
+        let what = || format!("{verb} {}", shown(guest_path));
+        let Some(path) = normal_guest_path(guest_path) else {
+            let rule = Rule::unwritten("paths that climb out of a directory are denied");
+            return Verdict::deny(
+                rule,
+                format!("{} is not a path inside a directory", shown(guest_path)),
+            );
+        };
+        if let Some(grant) = self
+            .files()
+            .iter()
+            .find(|it| is_within(&path, &it.guest) && it.access >= access)
+        {
+            return Verdict::allow(grant.rule.clone(), format!("{} is granted", what()));
+        }
+        let verdict = self.strictest(
+            |tool| {
+                let grant = tool.files.iter().find(|it| is_within(&path, &it.guest))?;
+                let enough = grant.access >= access;
+                Some((
+                    if enough { grant.approve } else { Effect::Deny },
+                    &grant.rule,
+                ))
+            },
+            &what,
+        );
+        // Every layer may grant it, and yet the request may not cover it, or the layers may mean different directories.
+        let requested = || {
+            narrow::requested_access(self.requests(), &path).is_some_and(|asked| asked >= access)
+        };
+        let verdict = unless_requested(verdict, requested, &what);
+        if verdict.effect == Effect::Deny {
+            return verdict;
+        }
+        Verdict::deny(Rule::until_written(), not_granted(&what()))
+    }
+
+    /// Whether another tool may be called, by its public name.
+    pub fn check_call(&self, public_tool_name: &str) -> Verdict {
+        let access = || format!("calling {}", shown(public_tool_name));
+        let verdict = self.strictest(
+            |tool| {
+                let grant = tool.calls.iter().find(|it| it.tool == public_tool_name)?;
+                Some((Effect::Allow, &grant.rule))
+            },
+            &access,
+        );
+        let requested = || {
+            self.requests()
+                .calls
+                .iter()
+                .any(|it| it == public_tool_name)
+        };
+        unless_requested(verdict, requested, &access)
+    }
+
+    /// Whether the guest sees a variable.
+    pub fn check_env(&self, name: &str) -> Verdict {
+        let access = || format!("the variable {}", shown(name));
+        let verdict = self.strictest(
+            |tool| {
+                let grant = tool.env.iter().find(|it| it.name == name)?;
+                Some((Effect::Allow, &grant.rule))
+            },
+            &access,
+        );
+        let requested = || self.requests().env.iter().any(|it| it.name == name);
+        unless_requested(verdict, requested, &access)
+    }
+
+    /// The strictest of what all layers say. The highest layer decides among equals; a layer that says nothing denies.
+    fn strictest<'g>(
+        &'g self,
+        says: impl Fn(&'g ToolPolicy) -> Option<(Effect, &'g Rule)>,
+        access: &dyn Fn() -> String,
+    ) -> Verdict {
+        let mut strictest: Option<(Effect, &Rule)> = None;
+        for (index, Party { tool }) in self.0.parties.iter().enumerate() {
+            let Some(tool) = tool else {
+                return Verdict::deny(Rule::until_written(), not_granted(&access()));
+            };
+            let Some(said) = says(tool) else {
+                // Below the ceiling a table that leaves something out is what denies it, so it is named.
+                let rule = if index == 0 {
+                    Rule::until_written()
+                } else {
+                    tool.rule.clone()
+                };
+                return Verdict::deny(rule, not_granted(&access()));
+            };
+            if strictest.is_none_or(|(effect, _)| said.0 > effect) {
+                strictest = Some(said);
+            }
+        }
+        match strictest {
+            None => Verdict::deny(Rule::until_written(), not_granted(&access())),
+            Some((effect, rule)) => {
+                let reason = match effect {
+                    Effect::Allow => format!("{} is granted", access()),
+                    Effect::Ask => format!("{} needs a person's consent", access()),
+                    Effect::Deny => format!("{} is denied by the policy", access()),
+                };
+                Verdict::new(effect, rule.clone(), reason)
+            }
+        }
+    }
+}
+
+fn unless_requested(
+    verdict: Verdict,
+    requested: impl Fn() -> bool,
+    access: &dyn Fn() -> String,
+) -> Verdict {
+    if verdict.effect == Effect::Deny || requested() {
+        return verdict;
+    }
+    let reason = format!(
+        "{}, since the package did not ask for it",
+        not_granted(&access())
+    );
+    Verdict::deny(Rule::not_requested(), reason)
+}
+
+fn not_granted(access: &str) -> String {
+    format!("{access} is not granted to this tool")
+}
+
+/// A URL without its query, which may hold what must not be repeated.
+fn origin_and_path(url: &Url) -> String {
+    format!("{}{}", url.origin().ascii_serialization(), url.path())
+}

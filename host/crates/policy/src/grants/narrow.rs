@@ -1,0 +1,144 @@
+//! Folds what every layer grants and what the package requests into what is left.
+
+use crate::{
+    CallGrant, Effect, EnvGrant, FileAccess, FileGrant, NetGrant, Requests, access, layers::Party,
+    policy::ToolPolicy,
+};
+
+fn split(parties: &[Party]) -> Option<(&ToolPolicy, Vec<&ToolPolicy>)> {
+    let (ceiling, below) = parties.split_first()?;
+    let below: Option<Vec<&ToolPolicy>> = below.iter().map(|party| party.tool.as_deref()).collect();
+    Some((ceiling.tool.as_deref()?, below?))
+}
+
+pub(super) fn files(parties: &[Party], requests: &Requests) -> Vec<FileGrant> {
+    let Some((ceiling, below)) = split(parties) else {
+        return Vec::new();
+    };
+    let narrowed = |grant: &FileGrant| {
+        let mut left = grant.clone();
+        for layer in &below {
+            let theirs = layer.files.iter().find(|it| same_directory(it, grant))?;
+            if theirs.access < left.access || theirs.approve > left.approve {
+                left.rule = theirs.rule.clone();
+            }
+            left.access = left.access.min(theirs.access);
+            left.approve = left.approve.max(theirs.approve);
+        }
+        left.access = left.access.min(requested_access(requests, &left.guest)?);
+        (left.approve < Effect::Deny).then_some(left)
+    };
+    ceiling.files.iter().filter_map(narrowed).collect()
+}
+
+/// The most that the package asked for in a guest directory.
+pub(super) fn requested_access(requests: &Requests, guest: &str) -> Option<FileAccess> {
+    requests
+        .files
+        .iter()
+        .filter(|request| {
+            request
+                .guest
+                .as_ref()
+                .is_none_or(|asked| access::is_within(guest, asked))
+        })
+        .map(|request| request.access)
+        .max()
+}
+
+/// Whether two layers mean one directory: the same place on the host, as far as text can tell, at the same place in the
+/// guest. A directory inside another does not count: behind a link it could lie anywhere.
+pub(crate) fn same_directory(a: &FileGrant, b: &FileGrant) -> bool {
+    a.guest == b.guest && host_key(a) == host_key(b)
+}
+
+fn host_key(grant: &FileGrant) -> Vec<String> {
+    let joined = match &grant.base {
+        Some(base) if !grant.host.starts_with('/') => format!("{base}/{}", grant.host),
+        _ => grant.host.clone(),
+    };
+    let root = joined.starts_with('/').then(|| "/".to_owned());
+    let segments = joined
+        .split('/')
+        .filter(|segment| !matches!(*segment, "" | "."));
+    root.into_iter()
+        .chain(segments.map(str::to_owned))
+        .collect()
+}
+
+pub(super) fn net(parties: &[Party], requests: &Requests) -> Vec<NetGrant> {
+    let Some((ceiling, below)) = split(parties) else {
+        return Vec::new();
+    };
+    let mut left: Vec<NetGrant> = ceiling.net.clone();
+    for layer in below {
+        left = pairs(&left, &layer.net)
+            .filter_map(|(mine, theirs)| {
+                let stricter = if theirs.approve > mine.approve {
+                    theirs
+                } else {
+                    mine
+                };
+                Some(NetGrant {
+                    scope: mine.scope.narrowed_by(&theirs.scope)?,
+                    approve: stricter.approve,
+                    rule: stricter.rule.clone(),
+                })
+            })
+            .fold(Vec::new(), push_new);
+    }
+    pairs(&left, &requests.net)
+        .filter_map(|(grant, request)| {
+            Some(NetGrant {
+                scope: grant.scope.narrowed_by(&request.scope)?,
+                ..grant.clone()
+            })
+        })
+        .fold(Vec::new(), push_new)
+}
+
+fn pairs<'a, A, B>(a: &'a [A], b: &'a [B]) -> impl Iterator<Item = (&'a A, &'a B)> {
+    a.iter()
+        .flat_map(move |mine| b.iter().map(move |theirs| (mine, theirs)))
+}
+
+/// Shows no grant twice, and at most as many as anybody would read: what is checked does not depend on this list.
+fn push_new(mut list: Vec<NetGrant>, grant: NetGrant) -> Vec<NetGrant> {
+    const MAX_SHOWN: usize = 256;
+    let known = list
+        .iter()
+        .any(|it| it.approve == grant.approve && it.scope.covers(&grant.scope));
+    if !known && list.len() < MAX_SHOWN {
+        list.push(grant);
+    }
+    list
+}
+
+pub(super) fn env(parties: &[Party], requests: &Requests) -> Vec<EnvGrant> {
+    let Some((ceiling, below)) = split(parties) else {
+        return Vec::new();
+    };
+    let granted = |grant: &&EnvGrant| {
+        requests
+            .env
+            .iter()
+            .any(|request| request.name == grant.name)
+            && below
+                .iter()
+                .all(|layer| layer.env.iter().any(|it| it.name == grant.name))
+    };
+    ceiling.env.iter().filter(granted).cloned().collect()
+}
+
+pub(super) fn calls(parties: &[Party], requests: &Requests) -> Vec<CallGrant> {
+    let Some((ceiling, below)) = split(parties) else {
+        return Vec::new();
+    };
+    let granted = |grant: &&CallGrant| {
+        requests.calls.contains(&grant.tool)
+            && below
+                .iter()
+                .all(|layer| layer.calls.iter().any(|it| it.tool == grant.tool))
+    };
+    ceiling.calls.iter().filter(granted).cloned().collect()
+}

@@ -1,0 +1,143 @@
+//! Several policy files at once, each narrowing the ones above it.
+
+mod problems;
+
+use std::sync::Arc;
+
+use crate::{Effect, Layer, Limits, Origin, Policy, Problem, Rule, policy::ToolPolicy};
+
+/// The policy files in force, the highest layer first.
+///
+/// The highest file that lists any `[tool.*]` is the ceiling: nothing is granted that it does not grant. Every file
+/// below that lists tools must grant an access too. A file that lists no tools narrows limits and `approve` only.
+/// Without any file nothing is granted.
+#[derive(Clone, Debug, Default)]
+pub struct Layers {
+    list: Vec<(Layer, Arc<Policy>)>,
+}
+
+/// What one file that lists tools says about one package; nothing, when it lists only others.
+#[derive(Clone, Debug)]
+pub(crate) struct Party {
+    pub(crate) tool: Option<Arc<ToolPolicy>>,
+}
+
+impl Layers {
+    /// No files: nothing is granted, and the default limits hold.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a file. Several files of one layer narrow each other in the order they were added.
+    #[must_use]
+    pub fn with(mut self, layer: Layer, mut policy: Policy) -> Self {
+        policy.set_layer(layer);
+        let at = self.list.partition_point(|(other, _)| *other <= layer);
+        self.list.insert(at, (layer, Arc::new(policy)));
+        self
+    }
+
+    /// Whether there is no file.
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// Every file, the highest layer first.
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = (Layer, &Policy)> {
+        self.list
+            .iter()
+            .map(|(layer, policy)| (*layer, policy.as_ref()))
+    }
+
+    /// Every package that any file lists, in the order of the layers and of the files, each once.
+    pub fn packages(&self) -> Vec<&str> {
+        let mut names: Vec<&str> = Vec::new();
+        for (name, _) in self.iter().flat_map(|(_, policy)| policy.tools()) {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        names
+    }
+
+    /// Where a package comes from: what the highest layer says that names an origin, with the directory that a relative
+    /// path starts from and the line.
+    pub fn origin(&self, package: &str) -> Option<(&Origin, Option<&str>, &Rule)> {
+        self.iter().find_map(|(_, policy)| {
+            let tool = policy.tool(package)?;
+            Some((tool.from()?, policy.base(), tool.rule()))
+        })
+    }
+
+    /// Where the audit log goes: what the highest layer says that names a place, with the directory that a relative
+    /// path starts from.
+    pub fn audit_path(&self) -> Option<(&str, Option<&str>)> {
+        self.iter()
+            .find_map(|(_, policy)| Some((policy.audit_path()?, policy.base())))
+    }
+
+    /// What is written and can have no effect because a higher layer does not allow it. Nothing is wrong with the
+    /// decisions then, but somebody expects something else of the file.
+    pub fn problems(&self) -> Vec<Problem> {
+        problems::ineffective(self)
+    }
+
+    /// The files that list tools, the ceiling first, as far as they concern a package.
+    pub(crate) fn parties(&self, package: &str) -> Vec<Party> {
+        self.iter()
+            .filter(|(_, policy)| !policy.tools.is_empty())
+            .map(|(_, policy)| Party {
+                tool: policy.tool_shared(package).cloned(),
+            })
+            .collect()
+    }
+
+    /// The limits of a package: those of the highest file (its own for the tool over its defaults over the built-in
+    /// ones), and every file below only lowers them.
+    pub(crate) fn limits(&self, package: &str) -> Limits {
+        let mut limits = Limits::default();
+        for (index, (_, policy)) in self.list.iter().enumerate() {
+            let written = match policy.tool(package) {
+                Some(tool) => &tool.limits.over(&policy.limits),
+                None => &policy.limits,
+            };
+            if index == 0 {
+                limits.replace_with(written);
+            } else {
+                limits.narrow_with(written);
+            }
+        }
+        limits
+    }
+
+    /// The strictest `approve` of any file for one tool, with the line; `None` when no file says anything.
+    pub(crate) fn approval(&self, package: &str, tool: &str) -> Option<(Effect, &Rule)> {
+        let mut strictest: Option<(Effect, &Rule)> = None;
+        for (_, policy) in &self.list {
+            let own = policy
+                .tool(package)
+                .and_then(|it| it.approval(tool))
+                .map(|approval| (approval.effect, &approval.rule));
+            let default = policy
+                .approve
+                .as_ref()
+                .map(|(effect, rule)| (*effect, rule));
+            if let Some(said) = own.or(default)
+                && strictest.is_none_or(|(effect, _)| said.0 > effect)
+            {
+                strictest = Some(said);
+            }
+        }
+        strictest
+    }
+}
+
+impl From<Policy> for Layers {
+    /// One project file.
+    fn from(policy: Policy) -> Self {
+        Self::new().with(Layer::Project, policy)
+    }
+}
+
+#[cfg(test)]
+mod tests;

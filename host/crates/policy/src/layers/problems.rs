@@ -1,0 +1,176 @@
+//! What a lower layer writes in vain.
+
+use super::Layers;
+use crate::{
+    EnvGrant, FileGrant, NetGrant, Policy, Problem, Rule,
+    grants::same_directory,
+    limits::{LimitValue, Limits, WrittenLimits},
+    policy::ToolPolicy,
+};
+
+struct Found<'l> {
+    policy: &'l Policy,
+    above: &'l Policy,
+    problems: Vec<Problem>,
+}
+
+pub(super) fn ineffective(layers: &Layers) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    let policies: Vec<&Policy> = layers.iter().map(|(_, policy)| policy).collect();
+    let listing: Vec<&Policy> = policies
+        .iter()
+        .copied()
+        .filter(|policy| !policy.tools.is_empty())
+        .collect();
+    if let Some((ceiling, below)) = listing.split_first() {
+        for policy in below {
+            let mut found = Found {
+                policy,
+                above: ceiling,
+                problems: Vec::new(),
+            };
+            found.tools();
+            problems.append(&mut found.problems);
+        }
+    }
+    for (index, policy) in policies.iter().enumerate().skip(1) {
+        let above = policies.get(..index).unwrap_or_default();
+        problems.extend(raised_limits(above, policy));
+    }
+    problems
+}
+
+impl Found<'_> {
+    fn say(&mut self, rule: &Rule, message: String) {
+        let span = self.policy.source.line_span(rule.line);
+        let help = format!(
+            "a lower layer can only narrow: remove it here, or grant it in {} too",
+            self.above.name()
+        );
+        self.problems
+            .push(Problem::new(&self.policy.source, span, message).with_help(help));
+    }
+
+    fn tools(&mut self) {
+        let (policy, above) = (self.policy, self.above);
+        for (name, tool) in policy.tools() {
+            match above.tool(name) {
+                Some(ceiling) => self.tool(ceiling, tool),
+                None => self.say(
+                    tool.rule(),
+                    format!(
+                        "`{name}` gets nothing here: {} does not list it",
+                        above.name()
+                    ),
+                ),
+            }
+        }
+    }
+
+    fn tool(&mut self, ceiling: &ToolPolicy, tool: &ToolPolicy) {
+        let above = self.above.name();
+        for NetGrant { scope, rule, .. } in tool.net() {
+            if !ceiling
+                .net()
+                .iter()
+                .any(|grant| grant.scope.narrowed_by(scope).is_some())
+            {
+                self.say(rule, format!("`{scope}` is not granted by {above}"));
+            }
+        }
+        for grant in tool.files() {
+            self.file(ceiling, grant);
+        }
+        for EnvGrant { name, value, rule } in tool.env() {
+            match ceiling.env().iter().find(|grant| grant.name == *name) {
+                Some(grant) if grant.value == *value => {}
+                Some(_) => self.say(rule, format!("the value of `{name}` is decided by {above}")),
+                None => self.say(
+                    rule,
+                    format!("the variable `{name}` is not granted by {above}"),
+                ),
+            }
+        }
+        for call in tool.calls() {
+            if !ceiling.calls().iter().any(|grant| grant.tool == call.tool) {
+                self.say(
+                    &call.rule,
+                    format!("calling `{}` is not granted by {above}", call.tool),
+                );
+            }
+        }
+        let clock = tool.clock.is_some() && tool.clock != ceiling.clock;
+        let random = tool.random.is_some() && tool.random != ceiling.random;
+        if clock || random {
+            let word = if clock { "clock" } else { "random" };
+            self.say(tool.rule(), format!("`{word}` is decided by {above}"));
+        }
+        if tool.from.is_some() && ceiling.from.is_some() && tool.from != ceiling.from {
+            self.say(
+                tool.rule(),
+                format!("where the package comes from is decided by {above}"),
+            );
+        }
+    }
+
+    fn file(&mut self, ceiling: &ToolPolicy, grant: &FileGrant) {
+        let above = self.above.name();
+        match ceiling
+            .files()
+            .iter()
+            .find(|other| same_directory(other, grant))
+        {
+            Some(other) if other.access < grant.access => self.say(
+                &grant.rule,
+                format!("{above} lets `{}` be read only", grant.guest),
+            ),
+            Some(_) => {}
+            None => self.say(
+                &grant.rule,
+                format!(
+                    "the directory `{}` at `{}` is not granted by {above}",
+                    grant.host, grant.guest
+                ),
+            ),
+        }
+    }
+}
+
+/// Limits of a file that are higher than those of the files above it.
+fn raised_limits(above: &[&Policy], policy: &Policy) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    let mut check = |package: Option<&str>, written: &WrittenLimits| {
+        let mut limits = Limits::default();
+        for (index, other) in above.iter().enumerate() {
+            let tool = package.and_then(|package| other.tool(package));
+            let theirs =
+                tool.map_or_else(|| other.limits.clone(), |it| it.limits.over(&other.limits));
+            if index == 0 {
+                limits.replace_with(&theirs);
+            } else {
+                limits.narrow_with(&theirs);
+            }
+        }
+        for limit in &written.0 {
+            let LimitValue::Number(number) = limit.value else {
+                continue;
+            };
+            let (Some(mine), Some(shown)) = (limits.get(limit.key), limits.show(limit.key)) else {
+                continue;
+            };
+            if number > mine {
+                let message = format!("`{}` is {shown} already in a layer above", limit.key);
+                let span = policy.source.line_span(limit.rule.line);
+                problems.push(
+                    Problem::new(&policy.source, span, message)
+                        .with_help("a lower layer can only lower limits"),
+                );
+            }
+        }
+    };
+    check(None, &policy.limits);
+    for (name, tool) in policy.tools() {
+        check(Some(name), &tool.limits);
+    }
+    problems
+}

@@ -1,0 +1,322 @@
+//! The operator's file `toolcell.toml`: what is granted.
+
+mod files;
+mod limits;
+mod parse;
+mod print;
+mod tool;
+
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use crate::{
+    Effect, Expectation, FileAccess, Layer, NetScope, Problems, Rule, limits::WrittenLimits,
+    problem::Source,
+};
+
+/// The longest policy file, in bytes.
+pub const MAX_POLICY_BYTES: usize = 1 << 20;
+/// The most `[tool.*]` tables in one file.
+pub const MAX_POLICY_TOOLS: usize = 256;
+/// The most `[[expect]]` tables in one file.
+pub const MAX_EXPECTATIONS: usize = 1024;
+
+/// One policy file.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    pub(crate) source: Source,
+    pub(crate) base: Option<String>,
+    pub(crate) approve: Option<(Effect, Rule)>,
+    pub(crate) limits: WrittenLimits,
+    pub(crate) tools: Vec<(String, Arc<ToolPolicy>)>,
+    pub(crate) audit_path: Option<String>,
+    pub(crate) expectations: Vec<Expectation>,
+}
+
+/// Where a package comes from.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Origin {
+    /// One of the packages inside the host, written `builtin:NAME`.
+    Builtin(String),
+    /// A file, as written; relative to the policy file's directory.
+    Path(String),
+}
+
+impl std::fmt::Display for Origin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Builtin(name) => write!(f, "builtin:{name}"),
+            Self::Path(path) => f.write_str(path),
+        }
+    }
+}
+
+/// What one file grants to one package: the table `[tool.NAME]`.
+#[derive(Clone, Debug)]
+pub struct ToolPolicy {
+    pub(crate) rule: Rule,
+    pub(crate) from: Option<Origin>,
+    pub(crate) files: Vec<FileGrant>,
+    pub(crate) net: Vec<NetGrant>,
+    pub(crate) env: Vec<EnvGrant>,
+    pub(crate) calls: Vec<CallGrant>,
+    pub(crate) clock: Option<Clock>,
+    pub(crate) random: Option<Random>,
+    pub(crate) approve: Vec<ToolApproval>,
+    pub(crate) limits: WrittenLimits,
+    pub(crate) isolation: Option<Isolation>,
+}
+
+/// Where the sandbox of a call lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Isolation {
+    /// In the host's own process; the only kind in this version.
+    Thread,
+}
+
+/// The `approve` of a package, for one tool of it or for all (`tool` is `None`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ToolApproval {
+    pub(crate) tool: Option<String>,
+    pub(crate) effect: Effect,
+    pub(crate) rule: Rule,
+}
+
+/// A directory that a package gets.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct FileGrant {
+    /// The directory on the host, as written; a relative one is meant from `base`.
+    pub host: String,
+    /// The directory that a relative `host` starts from: that of the policy file, where the host told it
+    /// ([`Policy::with_base`]).
+    pub base: Option<String>,
+    /// Where the guest sees it: absolute and normalised.
+    pub guest: String,
+    /// Read, or also write.
+    pub access: FileAccess,
+    /// Whether calls of a package that holds this grant need a person's consent.
+    pub approve: Effect,
+    /// The line that grants it.
+    pub rule: Rule,
+}
+
+/// Requests that a package may send.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct NetGrant {
+    /// Where to, with which methods and paths. `scope.to` is never `None` in a grant.
+    #[serde(flatten)]
+    pub scope: NetScope,
+    /// Whether each such request needs a person's consent.
+    pub approve: Effect,
+    /// The line that grants it.
+    pub rule: Rule,
+}
+
+impl NetGrant {
+    /// Whether private, loopback, link-local and metadata addresses may be connected to under this rule: it plainly
+    /// names an IP address, `localhost`, or a name that can only be private. A wildcard never does.
+    pub fn allows_special_addresses(&self) -> bool {
+        self.scope.names_special()
+    }
+}
+
+/// A variable that a package sees.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct EnvGrant {
+    /// The variable's name.
+    pub name: String,
+    /// The value the package sees; the host's own environment is never handed down.
+    pub value: String,
+    /// The line that grants it.
+    pub rule: Rule,
+}
+
+/// A tool that a package may call.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct CallGrant {
+    /// The public name of the tool that may be called.
+    pub tool: String,
+    /// The line that grants it.
+    pub rule: Rule,
+}
+
+/// Which time a package sees.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Clock {
+    /// The real time.
+    #[default]
+    Real,
+    /// Always this moment, in nanoseconds since 1970-01-01T00:00:00Z.
+    Frozen(u64),
+}
+
+/// Which random numbers a package sees.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Random {
+    /// Real ones.
+    #[default]
+    Real,
+    /// Always the same ones, made of this seed. Nothing secret must be made of them.
+    Seeded(u64),
+}
+
+impl Policy {
+    /// Reads a policy; `name` is the file's name as diagnostics and rules show it.
+    ///
+    /// # Errors
+    /// All problems of the file at once.
+    pub fn parse(name: &str, text: &str) -> Result<Self, Problems> {
+        parse::policy(name, text)
+    }
+
+    /// Reads a policy that is called `toolcell.toml`.
+    ///
+    /// # Errors
+    /// All problems of the file at once.
+    pub fn from_toml(text: &str) -> Result<Self, Problems> {
+        Self::parse("toolcell.toml", text)
+    }
+
+    /// Tells the directory that relative paths of this file start from, normally the one it lies in.
+    #[must_use]
+    pub fn with_base(mut self, directory: impl Into<String>) -> Self {
+        let base = directory.into();
+        for (_, tool) in &mut self.tools {
+            for grant in &mut Arc::make_mut(tool).files {
+                grant.base = Some(base.clone());
+            }
+        }
+        self.base = Some(base);
+        self
+    }
+
+    /// The directory that relative paths of this file start from, where it was told.
+    pub fn base(&self) -> Option<&str> {
+        self.base.as_deref()
+    }
+
+    /// The file's name as it was given to the parser.
+    pub fn name(&self) -> &str {
+        &self.source.name
+    }
+
+    /// The policy as TOML; parsing it gives the same policy.
+    pub fn to_toml(&self) -> String {
+        print::policy(self)
+    }
+
+    /// Every package that the file lists, in the order of the file.
+    pub fn tools(&self) -> impl Iterator<Item = (&str, &ToolPolicy)> {
+        self.tools
+            .iter()
+            .map(|(name, tool)| (name.as_str(), tool.as_ref()))
+    }
+
+    /// What the file says about a package.
+    pub fn tool(&self, package: &str) -> Option<&ToolPolicy> {
+        self.tool_shared(package).map(AsRef::as_ref)
+    }
+
+    pub(crate) fn tool_shared(&self, package: &str) -> Option<&Arc<ToolPolicy>> {
+        self.tools
+            .iter()
+            .find(|(name, _)| name == package)
+            .map(|(_, tool)| tool)
+    }
+
+    /// `[audit] path`, as written; relative to the policy file's directory.
+    pub fn audit_path(&self) -> Option<&str> {
+        self.audit_path.as_deref()
+    }
+
+    /// Every `[[expect]]`, in the order of the file.
+    pub fn expectations(&self) -> &[Expectation] {
+        &self.expectations
+    }
+
+    /// Writes the layer into every rule of the file.
+    pub(crate) fn set_layer(&mut self, layer: Layer) {
+        let set = |rule: &mut Rule| rule.layer = Some(layer);
+        if let Some((_, rule)) = &mut self.approve {
+            set(rule);
+        }
+        self.limits
+            .0
+            .iter_mut()
+            .for_each(|limit| set(&mut limit.rule));
+        self.expectations
+            .iter_mut()
+            .for_each(|expectation| set(&mut expectation.rule));
+        for (_, tool) in &mut self.tools {
+            let tool = Arc::make_mut(tool);
+            set(&mut tool.rule);
+            tool.files.iter_mut().for_each(|grant| set(&mut grant.rule));
+            tool.net.iter_mut().for_each(|grant| set(&mut grant.rule));
+            tool.env.iter_mut().for_each(|grant| set(&mut grant.rule));
+            tool.calls.iter_mut().for_each(|grant| set(&mut grant.rule));
+            tool.approve
+                .iter_mut()
+                .for_each(|approval| set(&mut approval.rule));
+            tool.limits
+                .0
+                .iter_mut()
+                .for_each(|limit| set(&mut limit.rule));
+        }
+    }
+}
+
+impl ToolPolicy {
+    /// The line of the table.
+    pub fn rule(&self) -> &Rule {
+        &self.rule
+    }
+
+    /// Where the package comes from.
+    pub fn from(&self) -> Option<&Origin> {
+        self.from.as_ref()
+    }
+
+    /// The directories that the file grants, before requests and other layers narrow them.
+    pub fn files(&self) -> &[FileGrant] {
+        &self.files
+    }
+
+    /// The requests that the file grants, before requests and other layers narrow them.
+    pub fn net(&self) -> &[NetGrant] {
+        &self.net
+    }
+
+    /// The variables that the file grants.
+    pub fn env(&self) -> &[EnvGrant] {
+        &self.env
+    }
+
+    /// The tools that the file lets this package call.
+    pub fn calls(&self) -> &[CallGrant] {
+        &self.calls
+    }
+
+    /// Where the sandbox lives; thread when not written.
+    pub fn isolation(&self) -> Isolation {
+        self.isolation.unwrap_or(Isolation::Thread)
+    }
+
+    /// The `approve` for one tool of the package: its own entry, else the one for all.
+    pub(crate) fn approval(&self, tool: &str) -> Option<&ToolApproval> {
+        let own = self
+            .approve
+            .iter()
+            .find(|approval| approval.tool.as_deref() == Some(tool));
+        own.or_else(|| self.approve.iter().find(|approval| approval.tool.is_none()))
+    }
+}
+
+#[cfg(test)]
+mod tests;
