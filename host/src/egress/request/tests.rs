@@ -5,7 +5,7 @@ use futures_util::stream;
 use http::{Method, Request, Response};
 use http_body::Frame;
 use http_body_util::{BodyExt, Empty, Full, StreamBody};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use tokio_rustls::rustls::RootCertStore;
 
 use super::{Bounds, Driver, Inbound};
@@ -296,20 +296,23 @@ async fn every_step_ends_at_the_deadline() {
     let mute = Server::start(Answer::Hold(Vec::new())).await;
     let stalling = Server::start(Answer::Hold(head)).await;
     let silent = egress(Arc::new(Silent), RootCertStore::empty());
-    for (way, url) in [
-        (silent, "http://server.test/".to_owned()),
-        (loopback(), url(&mute)),
-        (loopback(), url(&stalling)),
+    let hour = Duration::from_secs(3600);
+    for (way, url, wished) in [
+        (silent, "http://server.test/".to_owned(), hour),
+        (loopback(), url(&mute), hour),
+        (loopback(), url(&stalling), hour),
+        (loopback(), url(&mute), Duration::MAX),
     ] {
         let soon = Bounds {
             deadline: Instant::now() + Duration::from_millis(50),
-            connect: Some(Duration::MAX),
-            first_byte: Some(Duration::MAX),
-            between_bytes: Some(Duration::MAX),
+            connect: Some(wished),
+            first_byte: Some(wished),
+            between_bytes: Some(wished),
             ..bounds()
         };
         // Which step was under way at that moment depends on how busy the machine is.
-        let error = fetch(&way, &url, soon).await.unwrap_err();
+        let outcome = timeout(PLENTY, fetch(&way, &url, soon)).await.unwrap();
+        let error = outcome.unwrap_err();
         assert!(matches!(error, EgressError::Timeout(_)), "{error:?}");
     }
 }
