@@ -2,6 +2,7 @@
 
 use crate::ErrorKind;
 
+pub(crate) mod http;
 pub(crate) mod recorder;
 
 /// Ends a call because one of its limits is used up. The limit itself is in the call's recorder.

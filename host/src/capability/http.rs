@@ -1,0 +1,330 @@
+//! `wasi:http/types` and `wasi:http/outgoing-handler`: requests to where the grants allow, through `egress`.
+//!
+//! Every request is counted, read once, decided by the grants on exactly what will be dialled, and only then sent.
+//! What is refused is recorded and looks to the guest like `HTTP-request-denied`; a limit that is reached is recorded
+//! and fails the request, and the body under way with it.
+
+use std::{
+    future::Future,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Instant,
+};
+
+use futures_util::future::BoxFuture;
+use http::{HeaderName, Method, Request, Response, Uri};
+use http_body_util::BodyExt;
+use toolcell_policy::{Effect, GrantSet, NetGrant, Rule};
+use wasmtime::component::{Linker, ResourceTable};
+use wasmtime_wasi_http::{
+    Error, ForbiddenHeaderFilter, RequestOptions, WasiBody, WasiHttp, WasiHttpCtx, WasiHttpCtxView,
+    WasiHttpHooks, p2::bindings,
+};
+
+use crate::{
+    Denial, ErrorKind,
+    egress::{Bounds, Egress, EgressError, LimitKind, Meter, Phase, Target},
+};
+
+use super::recorder::Recorder;
+
+/// The most bytes a guest writes into a request body at once; two such pieces are held for each request.
+const BODY_PIECE_BYTES_MAX: usize = 64 * 1024;
+
+/// The headers that belong to the connection and not to the guest, and with them all that start with `proxy-`.
+const FORBIDDEN_HEADERS: [&str; 8] = [
+    "connection",
+    "expect",
+    "host",
+    "http2-settings",
+    "keep-alive",
+    "te",
+    "transfer-encoding",
+    "upgrade",
+];
+
+/// Asks somebody who may say yes to a request whose rule says `ask`.
+pub(crate) trait AskNet: Send + Sync {
+    /// Whether the access, for example `GET https://example.com/`, may happen.
+    fn ask<'a>(&'a self, access: &'a str, rule: &'a Rule) -> BoxFuture<'a, bool>;
+}
+
+/// What a call brings for its requests.
+pub(crate) struct HttpOptions {
+    /// Where it may go, and its limits.
+    pub(crate) grants: GrantSet,
+    /// The way out.
+    pub(crate) egress: Arc<Egress>,
+    /// The end of the call.
+    pub(crate) deadline: Instant,
+    /// Hears of denials and limits.
+    pub(crate) recorder: Recorder,
+    /// Who is asked; nobody means no.
+    pub(crate) approver: Option<Arc<dyn AskNet>>,
+}
+
+/// What the requests of a call came to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct HttpUsage {
+    /// Requests that were allowed and tried.
+    pub(crate) requests: u64,
+    /// HTTP bytes sent, heads and framing included.
+    pub(crate) sent_bytes: u64,
+    /// HTTP bytes received, heads and framing included.
+    pub(crate) received_bytes: u64,
+}
+
+/// The HTTP side of one call.
+pub(crate) struct HttpState {
+    ctx: WasiHttpCtx,
+    hooks: Hooks,
+}
+
+/// What the `wasi:http` functions work on.
+pub(crate) type HttpView<'a> = WasiHttpCtxView<'a>;
+
+impl HttpState {
+    /// The state of a call that has made no request yet.
+    pub(crate) fn new(options: HttpOptions) -> Self {
+        let requests = Requests {
+            meter: Arc::new(Meter::new(options.grants.limits().egress)),
+            attempts: AtomicU32::new(0),
+            sent: AtomicU32::new(0),
+            options,
+        };
+        Self {
+            ctx: WasiHttpCtx::new(),
+            hooks: Hooks(Arc::new(requests)),
+        }
+    }
+
+    /// Lends the state to a `wasi:http` function.
+    pub(crate) fn view<'a>(&'a mut self, table: &'a mut ResourceTable) -> HttpView<'a> {
+        WasiHttpCtxView {
+            ctx: &mut self.ctx,
+            table,
+            hooks: &mut self.hooks,
+        }
+    }
+
+    /// What was used so far.
+    pub(crate) fn usage(&self) -> HttpUsage {
+        let Hooks(requests) = &self.hooks;
+        HttpUsage {
+            requests: u64::from(requests.sent.load(Ordering::Relaxed)),
+            sent_bytes: requests.meter.sent(),
+            received_bytes: requests.meter.received(),
+        }
+    }
+}
+
+/// Offers `wasi:http/types` and `wasi:http/outgoing-handler`.
+///
+/// # Errors
+///
+/// When the linker has them already.
+pub(crate) fn add_to_linker<T: Send + 'static>(
+    linker: &mut Linker<T>,
+    get: fn(&mut T) -> HttpView<'_>,
+) -> wasmtime::Result<()> {
+    let options = bindings::LinkOptions::default();
+    bindings::http::types::add_to_linker::<T, WasiHttp>(linker, &(&options).into(), get)?;
+    bindings::http::outgoing_handler::add_to_linker::<T, WasiHttp>(linker, get)
+}
+
+type Sending = dyn Future<Output = Result<Sent, Error>> + Send;
+type Sent = (Response<WasiBody>, Box<Driving>);
+type Driving = dyn Future<Output = Result<(), Error>> + Send;
+
+struct Hooks(Arc<Requests>);
+
+impl WasiHttpHooks for Hooks {
+    fn is_forbidden_header(&mut self, name: &HeaderName) -> bool {
+        is_forbidden(name)
+    }
+
+    // Trailers are checked with this form, so both have to say the same.
+    fn forbidden_header_filter(&mut self) -> ForbiddenHeaderFilter {
+        Arc::new(is_forbidden)
+    }
+
+    // `egress` writes it, from the address that was decided on.
+    fn set_host_header(&mut self) -> bool {
+        false
+    }
+
+    fn p2_outgoing_body_chunk_size(&mut self) -> usize {
+        BODY_PIECE_BYTES_MAX
+    }
+
+    fn send_request(
+        &mut self,
+        request: Request<WasiBody>,
+        options: Option<RequestOptions>,
+        _response_done: Box<Driving>,
+    ) -> Box<Sending> {
+        let requests = Arc::clone(&self.0);
+        Box::new(requests.send(request, options.unwrap_or_default()))
+    }
+}
+
+fn is_forbidden(name: &HeaderName) -> bool {
+    FORBIDDEN_HEADERS.contains(&name.as_str()) || name.as_str().starts_with("proxy-")
+}
+
+/// All requests of one call.
+struct Requests {
+    options: HttpOptions,
+    meter: Arc<Meter>,
+    attempts: AtomicU32,
+    sent: AtomicU32,
+}
+
+impl Requests {
+    async fn send(
+        self: Arc<Self>,
+        request: Request<WasiBody>,
+        options: RequestOptions,
+    ) -> Result<Sent, Error> {
+        self.count()?;
+        let (target, special) = self.decide(request.method(), request.uri()).await?;
+        self.sent.fetch_add(1, Ordering::Relaxed);
+        let bounds = Bounds {
+            deadline: self.options.deadline.into(),
+            connect: options.connect_timeout,
+            first_byte: options.first_byte_timeout,
+            between_bytes: options.between_bytes_timeout,
+            response_bytes: self.options.grants.limits().response,
+            special,
+        };
+        let access = access(request.method(), target.without_query());
+        let sent = self
+            .options
+            .egress
+            .send(&target, request, bounds, &self.meter)
+            .await;
+        let (response, driver) = sent.map_err(|error| self.tell(&access, error))?;
+        let (reading, driving) = (Arc::clone(&self), self);
+        let (read_access, drive_access) = (access.clone(), access);
+        let response = response.map(|body| {
+            body.map_err(move |error| reading.tell(&read_access, error))
+                .boxed_unsync()
+        });
+        let driver = async move {
+            driver
+                .await
+                .map_err(|error| driving.tell(&drive_access, error))
+        };
+        Ok((response, Box::new(driver)))
+    }
+
+    /// Refused requests count too: a tool that only probes has to come to an end.
+    fn count(&self) -> Result<(), Error> {
+        let limit = self.options.grants.limits().requests;
+        if self.attempts.fetch_add(1, Ordering::Relaxed) < limit {
+            Ok(())
+        } else {
+            Err(self.tell("", EgressError::Limit(LimitKind::Requests(limit))))
+        }
+    }
+
+    /// Reads the address and decides. Also answers whether the rule names the host as one with special addresses.
+    async fn decide(&self, method: &Method, uri: &Uri) -> Result<(Target, bool), Error> {
+        if matches!(*method, Method::CONNECT | Method::TRACE) {
+            let rule = "default: CONNECT and TRACE are never sent";
+            let reason = format!("the method {method} is never sent");
+            return Err(self.deny(unread_access(method, uri), rule, reason));
+        }
+        let target = Target::read(uri).map_err(|error| {
+            let rule = "default: an address has to be clear";
+            self.deny(unread_access(method, uri), rule, error.to_string())
+        })?;
+        let access = access(method, target.without_query());
+        let grants = &self.options.grants;
+        let verdict = grants.check_net(method.as_str(), target.url());
+        let refusal = match (verdict.effect, &self.options.approver) {
+            (Effect::Allow, _) => None,
+            (Effect::Deny, _) => Some(verdict.reason),
+            (Effect::Ask, None) => Some("nobody is there to be asked".to_owned()),
+            (Effect::Ask, Some(approver)) => {
+                let approved = approver.ask(&access, &verdict.rule).await;
+                (!approved).then(|| "the person who was asked said no".to_owned())
+            }
+        };
+        if let Some(reason) = refusal {
+            return Err(self.deny(access, verdict.rule.to_string(), reason));
+        }
+        let special = grants
+            .net_grant(target.url())
+            .is_some_and(NetGrant::allows_special_addresses);
+        Ok((target, special))
+    }
+
+    fn deny(&self, access: String, rule: impl Into<String>, reason: String) -> Error {
+        self.options.recorder.deny(Denial {
+            capability: "net".to_owned(),
+            access,
+            rule: rule.into(),
+            reason,
+        });
+        Error::HttpRequestDenied
+    }
+
+    /// Records what the host has to know of an error, and gives what the guest may know of it.
+    fn tell(&self, access: &str, error: EgressError) -> Error {
+        match error {
+            EgressError::Refused(reason) => {
+                let rule = "default: special addresses need a rule that names them";
+                self.deny(access.to_owned(), rule, reason)
+            }
+            EgressError::Limit(limit) => {
+                let recorder = &self.options.recorder;
+                recorder.exceed(ErrorKind::LimitEgress, limit.to_string());
+                match limit {
+                    LimitKind::Sent(bytes) => Error::HttpRequestBodySize(Some(bytes)),
+                    LimitKind::Response(bytes) => Error::HttpResponseBodySize(Some(bytes)),
+                    LimitKind::Requests(_) => Error::ConnectionLimitReached,
+                }
+            }
+            EgressError::NameNotFound => Error::DestinationNotFound,
+            EgressError::Unreachable => Error::ConnectionRefused,
+            EgressError::Tls => Error::TlsProtocolError,
+            EgressError::Certificate => Error::TlsCertificateError,
+            EgressError::Timeout(phase) => timed_out(phase),
+            EgressError::RequestHeaders => Error::HttpRequestHeaderSectionSize(None),
+            EgressError::RequestAddress => Error::HttpRequestUriInvalid,
+            EgressError::HeadTooLarge => Error::HttpResponseHeaderSectionSize(None),
+            EgressError::RequestAborted | EgressError::Protocol => Error::HttpProtocolError,
+            EgressError::Incomplete => Error::HttpResponseIncomplete,
+        }
+    }
+}
+
+fn timed_out(phase: Phase) -> Error {
+    match phase {
+        Phase::Connect => Error::ConnectionTimeout,
+        Phase::FirstByte => Error::HttpResponseTimeout,
+        Phase::BetweenBytes => Error::ConnectionReadTimeout,
+    }
+}
+
+/// `GET https://example.com/path`, as people and the audit log see it.
+fn access(method: &Method, address: &str) -> String {
+    format!("{method} {address}")
+}
+
+/// As [`access`], of an address that could not be read: its host and path, without user name, password and query.
+fn unread_access(method: &Method, uri: &Uri) -> String {
+    let scheme = uri.scheme_str().unwrap_or_default();
+    let host = uri.host().unwrap_or_default();
+    let port = uri
+        .port()
+        .map(|port| format!(":{port}"))
+        .unwrap_or_default();
+    format!("{method} {scheme}://{host}{port}{}", uri.path())
+}
+
+#[cfg(test)]
+mod tests;
