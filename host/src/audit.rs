@@ -16,10 +16,11 @@ use std::io;
 
 pub use chain::{Hash, Head};
 pub use record::{
-    AuditRecord, CallRecord, DecisionRecord, Effect, HostReached, Outcome, PathTouched,
-    RecoveredRecord, SessionRecord,
+    AuditRecord, CallRecord, DecisionRecord, HostReached, Outcome, PathTouched, RecoveredRecord,
+    SessionRecord,
 };
 pub use sink::FileAudit;
+pub use toolcell_policy::Effect;
 pub use verify::{Entry, Finding, Verification, read_file, verify, verify_file};
 
 use crate::{Error, ErrorKind};
@@ -95,21 +96,6 @@ impl From<AuditError> for Error {
         Self::new(ErrorKind::Internal, error.to_string())
             .with_help(error.help())
             .with_source(error)
-    }
-}
-
-/// Passes every record to `tracing` (level info, target `toolcell::audit`) and keeps nothing. It is what a host uses
-/// that was built without a sink: good enough for a first try, and no evidence of anything.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct TraceAudit;
-
-impl AuditSink for TraceAudit {
-    fn append(&self, record: &AuditRecord) -> Result<(), AuditError> {
-        if tracing::enabled!(target: "toolcell::audit", tracing::Level::INFO) {
-            let json = json::to_json(record).map_err(|error| AuditError::Sink(error.into()))?;
-            tracing::info!(target: "toolcell::audit", record = %String::from_utf8_lossy(&json));
-        }
-        Ok(())
     }
 }
 

@@ -2,6 +2,7 @@
 //! output, a variable's value, a credential or a path of the host.
 
 use serde::{Deserialize, Serialize};
+use toolcell_policy::Effect;
 
 use crate::{CallId, Denial, ErrorKind, Usage};
 
@@ -28,18 +29,6 @@ pub struct SessionRecord {
     pub version: String,
     /// The policy layers in force, highest first; for example `project toolcell.toml`.
     pub policy: Vec<String>,
-}
-
-/// What was decided.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Effect {
-    /// It may happen.
-    Allow,
-    /// A person has to say so.
-    Ask,
-    /// It may not happen.
-    Deny,
 }
 
 /// Something was allowed, put to a person, or denied. A question has two records: `ask` with the rule that asks, then
