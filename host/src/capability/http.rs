@@ -26,6 +26,7 @@ use wasmtime_wasi_http::{
 use crate::{
     Denial, ErrorKind,
     egress::{Bounds, Egress, EgressError, LimitKind, Meter, Phase, Target},
+    text::escape_control,
 };
 
 use super::recorder::Recorder;
@@ -223,11 +224,14 @@ impl Requests {
     /// Refused requests count too: a tool that only probes has to come to an end.
     fn count(&self) -> Result<(), Error> {
         let limit = self.options.grants.limits().requests;
-        if self.attempts.fetch_add(1, Ordering::Relaxed) < limit {
-            Ok(())
-        } else {
-            Err(self.tell("", EgressError::Limit(LimitKind::Requests(limit))))
-        }
+        let counted =
+            self.attempts
+                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |attempts| {
+                    (attempts < limit).then_some(attempts.saturating_add(1))
+                });
+        counted
+            .map(|_| ())
+            .map_err(|_| self.tell("", EgressError::Limit(LimitKind::Requests(limit))))
     }
 
     /// Reads the address and decides. Also answers whether the rule names the host as one with special addresses.
@@ -323,7 +327,8 @@ fn unread_access(method: &Method, uri: &Uri) -> String {
         .port()
         .map(|port| format!(":{port}"))
         .unwrap_or_default();
-    format!("{method} {scheme}://{host}{port}{}", uri.path())
+    let path = escape_control(uri.path());
+    format!("{method} {scheme}://{host}{port}{path}")
 }
 
 #[cfg(test)]

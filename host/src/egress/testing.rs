@@ -30,12 +30,11 @@ use tokio_rustls::{
 
 use super::{Egress, EgressOptions, Resolver, Timeouts};
 
-/// Answers with what was written down, and counts how often it was asked. A name with several answers gives them in
-/// turn.
+/// Answers with what was written down, and keeps what it was asked. A name with several answers gives them in turn.
 #[derive(Default)]
 pub(crate) struct Names {
     answers: HashMap<String, Vec<Vec<IpAddr>>>,
-    pub(crate) asked: AtomicUsize,
+    asked: Mutex<Vec<String>>,
 }
 
 impl Names {
@@ -49,9 +48,18 @@ impl Names {
     }
 }
 
+impl Names {
+    /// The names that were looked up, in order.
+    pub(crate) fn asked(&self) -> Vec<String> {
+        self.asked.lock().unwrap().clone()
+    }
+}
+
 impl Resolver for Names {
     fn resolve<'a>(&'a self, host: &'a str) -> BoxFuture<'a, io::Result<Vec<IpAddr>>> {
-        let turn = self.asked.fetch_add(1, Ordering::SeqCst);
+        let mut asked = self.asked.lock().unwrap();
+        let turn = asked.len();
+        asked.push(host.to_owned());
         let found = self
             .answers
             .get(host)
@@ -96,6 +104,8 @@ pub(crate) enum Answer {
     Hold(Vec<u8>),
     /// Sends the first and then the second again and again until the other side has gone.
     Endless(Vec<u8>, Vec<u8>),
+    /// Sends the first, and then one letter at each tick until the other side has gone.
+    Drip(Vec<u8>, Duration),
     /// Reads the rest of the request to its end, as far as its `content-length` says, and then sends this.
     AfterBody(Vec<u8>),
 }
@@ -110,7 +120,8 @@ impl Answer {
 /// A server that answers every connection in the same way.
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
-    pub(crate) connections: Arc<AtomicUsize>,
+    connections: Arc<AtomicUsize>,
+    server_names: Arc<Mutex<Vec<String>>>,
     received: Arc<Mutex<Vec<u8>>>,
     task: JoinHandle<()>,
 }
@@ -129,16 +140,22 @@ impl Server {
         let address = listener.local_addr().unwrap();
         let connections = Arc::new(AtomicUsize::new(0));
         let received = Arc::new(Mutex::new(Vec::new()));
-        let (count, keep) = (connections.clone(), received.clone());
+        let server_names = Arc::new(Mutex::new(Vec::new()));
+        let (count, keep, hear) = (connections.clone(), received.clone(), server_names.clone());
         let task = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 count.fetch_add(1, Ordering::SeqCst);
                 let (answer, keep, tls) = (answer.clone(), keep.clone(), tls.clone());
+                let hear = hear.clone();
                 tokio::spawn(async move {
                     match tls {
                         None => serve(stream, answer, keep).await,
                         Some(tls) => match tls.accept(stream).await {
-                            Ok(stream) => serve(stream, answer, keep).await,
+                            Ok(stream) => {
+                                let name = stream.get_ref().1.server_name().unwrap_or_default();
+                                hear.lock().unwrap().push(name.to_owned());
+                                serve(stream, answer, keep).await
+                            }
                             Err(_) => Ok(()),
                         },
                     }
@@ -148,6 +165,7 @@ impl Server {
         Self {
             address,
             connections,
+            server_names,
             received,
             task,
         }
@@ -159,6 +177,11 @@ impl Server {
 
     pub(crate) fn connections(&self) -> usize {
         self.connections.load(Ordering::SeqCst)
+    }
+
+    /// The names that clients asked for in TLS.
+    pub(crate) fn server_names(&self) -> Vec<String> {
+        self.server_names.lock().unwrap().clone()
     }
 
     /// Everything that all connections sent so far.
@@ -195,6 +218,14 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
             stream.write_all(&first).await?;
             loop {
                 stream.write_all(&again).await?;
+            }
+        }
+        Answer::Drip(first, tick) => {
+            stream.write_all(&first).await?;
+            let mut tick = tokio::time::interval(tick);
+            loop {
+                tick.tick().await;
+                stream.write_all(b"x").await?;
             }
         }
         Answer::AfterBody(bytes) => {

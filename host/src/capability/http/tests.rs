@@ -100,7 +100,7 @@ impl Call {
     }
 
     fn lookups(&self) -> usize {
-        self.names.asked.load(Ordering::SeqCst)
+        self.names.asked().len()
     }
 
     fn denial(&self) -> Denial {
@@ -262,6 +262,68 @@ async fn what_is_never_sent_is_denied_without_its_credentials() {
         assert_eq!(call.denial().access, access);
         assert!(call.denial().rule.starts_with("default: "));
         assert_eq!(call.lookups(), 0);
+    }
+}
+
+/// Addresses that some parsers read as one host and some as another. Each may be refused or go to the host that is
+/// granted; no other name is ever looked up.
+#[tokio::test]
+async fn tricks_in_an_address_reach_no_other_host() {
+    let server = Server::start(Answer::ok("hello")).await;
+    let good = format!("server.test:{}", server.port());
+    for authority in [
+        "{good}",
+        "{good}@evil.test",
+        "evil.test@{good}",
+        "evil.test:80@{good}",
+        "{good}\\@evil.test",
+        "{good}\\.evil.test",
+        "evil.test\\@{good}",
+        "{good}#@evil.test",
+        "evil.test#@{good}",
+        "evil.test?@{good}",
+        "evil.test/@{good}",
+        "{good}%00.evil.test",
+        "evil.test%23@{good}",
+        "evil.test%2f{good}",
+        "{good}%2eevil.test",
+        "{good}.evil.test",
+        "{good},evil.test",
+        "{good};evil.test",
+        "{good} evil.test",
+        "{good}\tevil.test",
+        "{good}\r\nHost: evil.test",
+        "[{good}]",
+        "server.test:80:evil.test",
+        "server。test",
+        "ｓerver.test",
+        "ser\u{ad}ver.test",
+        "127.0.0.1",
+        "0x7f.1",
+        "[::ffff:127.0.0.1]",
+    ] {
+        let authority = authority.replace("{good}", &good);
+        let mut call = Call::new(grants(&format!("to = \"http://{good}\""), ""));
+        let url = format!("http://{authority}/path");
+        let Ok(request) = Request::get(&url).body(Empty::new()) else {
+            continue;
+        };
+        let request = request.map(|body: Empty<Bytes>| body.map_err(Into::into).boxed_unsync());
+        let outcome = call.fetch_with(request).await;
+        assert!(
+            matches!(outcome, Ok(_) | Err(Error::HttpRequestDenied)),
+            "{authority}: {outcome:?}"
+        );
+        let asked = call.names.asked();
+        assert!(
+            asked.iter().all(|name| name == "server.test"),
+            "{authority}: {asked:?}"
+        );
+        assert_eq!(
+            outcome.is_ok(),
+            authority == good || !asked.is_empty(),
+            "{authority}"
+        );
     }
 }
 
@@ -484,4 +546,22 @@ async fn the_host_header_comes_from_the_address() {
         "{received}"
     );
     assert!(received.contains("x-own: 1\r\n"), "{received}");
+}
+
+#[test]
+fn the_interfaces_are_linked_once() {
+    struct Caller {
+        http: HttpState,
+        table: ResourceTable,
+    }
+    let engine = wasmtime::Engine::default();
+    let mut linker: Linker<Caller> = Linker::new(&engine);
+    add_to_linker(&mut linker, |caller| caller.http.view(&mut caller.table)).unwrap();
+    add_to_linker(&mut linker, |caller| caller.http.view(&mut caller.table)).unwrap_err();
+    let component = r#"(component
+        (import "wasi:http/types@0.2.0" (instance (export "fields" (type (sub resource)))))
+        (import "wasi:http/outgoing-handler@0.2.0" (instance)))"#;
+    let component = wat::parse_str(component).unwrap();
+    let component = wasmtime::component::Component::from_binary(&engine, &component).unwrap();
+    linker.instantiate_pre(&component).unwrap();
 }

@@ -11,6 +11,7 @@ use tokio_rustls::rustls::RootCertStore;
 use super::{Bounds, Driver, Inbound};
 use crate::egress::{
     Egress, Timeouts,
+    connect::DIALS_MAX,
     error::{EgressError, LimitKind, Phase},
     meter::{HEAD_BYTES_MAX, Meter},
     target::Target,
@@ -104,17 +105,11 @@ async fn what_was_checked_is_dialled_and_a_rebound_name_is_refused() {
     let way = egress(names.clone(), RootCertStore::empty());
     let url = url(&first);
     assert_eq!(fetch(&way, &url, bounds()).await.unwrap(), "first");
-    assert_eq!(names.asked.load(std::sync::atomic::Ordering::SeqCst), 1);
+    assert_eq!(names.asked().len(), 1);
     let error = fetch(&way, &url, bounds()).await.unwrap_err();
     assert!(matches!(error, EgressError::Refused(_)), "{error:?}");
     assert_eq!(fetch(&way, &url, bounds()).await.unwrap(), "first");
-    assert_eq!(
-        (
-            first.connections(),
-            names.asked.load(std::sync::atomic::Ordering::SeqCst)
-        ),
-        (2, 3)
-    );
+    assert_eq!((first.connections(), names.asked().len()), (2, 3));
 }
 
 #[tokio::test]
@@ -126,6 +121,24 @@ async fn of_two_addresses_the_one_that_answers_is_used() {
         fetch(&way, &url(&server), bounds()).await.unwrap(),
         "second"
     );
+}
+
+#[tokio::test]
+async fn only_so_many_addresses_of_a_name_are_dialled() {
+    let server = Server::start(Answer::ok("never")).await;
+    let found = [
+        "127.0.0.2",
+        "127.0.0.3",
+        "127.0.0.4",
+        "127.0.0.5",
+        "127.0.0.1",
+    ];
+    assert_eq!(found.len(), DIALS_MAX + 1);
+    let names = Names::default().with("server.test", &[&found]);
+    let way = egress(Arc::new(names), RootCertStore::empty());
+    let error = fetch(&way, &url(&server), bounds()).await.unwrap_err();
+    assert_eq!(error, EgressError::Unreachable);
+    assert_eq!(server.connections(), 0);
 }
 
 #[tokio::test]
@@ -318,6 +331,26 @@ async fn every_step_ends_at_the_deadline() {
 }
 
 #[tokio::test]
+async fn a_server_that_drips_does_not_outlast_the_call() {
+    let tick = Duration::from_millis(2);
+    let head = b"HTTP/1.1 200 OK\r\n\r\n".to_vec();
+    for first in [Vec::new(), b"HTTP/1.1 200 OK\r\nx: ".to_vec(), head] {
+        let server = Server::start(Answer::Drip(first, tick)).await;
+        let soon = Bounds {
+            deadline: Instant::now() + Duration::from_millis(100),
+            ..bounds()
+        };
+        let outcome = timeout(PLENTY, fetch(&loopback(), &url(&server), soon)).await;
+        let error = outcome.unwrap().unwrap_err();
+        // Letters where a status line should be are no HTTP, which may be noticed before the time is up.
+        assert!(
+            matches!(error, EgressError::Timeout(_) | EgressError::Protocol),
+            "{error:?}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn every_step_has_a_time_of_its_own() {
     const SHORT: Option<Duration> = Some(Duration::from_millis(30));
     let silent = egress(Arc::new(Silent), RootCertStore::empty());
@@ -388,7 +421,10 @@ async fn tls_speaks_to_a_server_that_a_root_vouches_for_and_to_no_other() {
     ] {
         let server = Server::start_tls(certificate, Answer::ok("hello")).await;
         let url = format!("https://server.test:{}/", server.port());
+        let trusted = outcome.is_ok();
         assert_eq!(fetch(&way, &url, bounds()).await, outcome);
+        let names = if trusted { vec!["server.test"] } else { vec![] };
+        assert_eq!(server.server_names(), names);
     }
 }
 
