@@ -1,5 +1,7 @@
 //! What the macros write into the manifest, read back with a TOML parser.
 
+#![allow(clippy::panic, reason = "helpers of tests")]
+
 use toml::{Value, toml};
 use toolcell_guest::{Content, ErrorKind, Json, Tool, data, package, tool};
 
