@@ -8,12 +8,12 @@ use std::{
 
 /// The rooms of `host/src`, lowest first.
 const LEVELS: &[&[&str]] = &[
-    &["call", "error", "text"],
+    &["builtin", "call", "error", "text"],
     &["engine", "egress", "schema", "audit", "telemetry"],
     &["capability"],
     &["package", "sandbox", "registry"],
     &["host"],
-    &["builtin", "testing", "lib"],
+    &["testing", "lib"],
 ];
 
 /// Who may name whom all the same, and why.

@@ -1,6 +1,7 @@
 //! Runs the tools of an AI agent as WebAssembly components that hold nothing but what they were granted.
 
 pub mod audit;
+mod builtin;
 pub mod call;
 mod capability;
 #[cfg_attr(
@@ -10,14 +11,21 @@ mod capability;
 mod egress;
 pub mod engine;
 pub mod error;
+mod host;
+pub mod package;
+mod registry;
 mod sandbox;
 mod schema;
 pub mod telemetry;
 pub mod text;
 
+pub use builtin::{builtin, builtins};
 pub use call::{
     CallContext, CallEvent, CallId, Content, Denial, EventSink, ToolCall, ToolFailure, ToolResult,
     Usage,
 };
 pub use engine::{EngineOptions, EngineReport};
 pub use error::{Error, ErrorKind, Result};
+pub use host::{Approval, ApprovalRequest, Approver, ToolHost, ToolHostBuilder, ToolInfo};
+pub use package::{Inspection, Package};
+pub use toolcell_policy::{Decision, GrantSet, Layer, Layers, Manifest, Policy};

@@ -7,7 +7,7 @@ pub(crate) mod load;
 
 pub use inspect::{Inspection, inspect};
 
-
+use std::{path::Path, sync::Arc};
 
 use sha2::{Digest, Sha256};
 use toolcell_policy::Manifest;
@@ -18,12 +18,12 @@ use crate::{Error, ErrorKind, Result, engine::hex};
 pub const MANIFEST_SECTION: &str = "toolcell:manifest";
 
 /// A component that was looked into and found acceptable, with its manifest.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Package {
     manifest: Manifest,
     inspection: Inspection,
     digest: [u8; 32],
-    bytes: std::sync::Arc<[u8]>,
+    bytes: Arc<[u8]>,
 }
 
 impl Package {
@@ -34,13 +34,16 @@ impl Package {
     ///
     /// `invalid_component` where the bytes are no component, or where it imports what is not offered, or exports no
     /// tool of this contract's version; `invalid_manifest` where its manifest is wrong.
-    pub fn parse(name: &str, bytes: impl Into<std::sync::Arc<[u8]>>) -> Result<Self> {
+    pub fn parse(name: &str, bytes: impl Into<Arc<[u8]>>) -> Result<Self> {
         let bytes = bytes.into();
         let inspection = inspect(&bytes)?;
         let manifest = match &inspection.manifest {
-            Some(text) => Manifest::parse(&format!("{name}.wasm:tool.toml"), text).map_err(|problems| {
-                Error::new(ErrorKind::InvalidManifest, problems.to_string()).with_source(problems)
-            })?,
+            Some(text) => {
+                Manifest::parse(&format!("{name}.wasm:tool.toml"), text).map_err(|problems| {
+                    Error::new(ErrorKind::InvalidManifest, problems.to_string())
+                        .with_source(problems)
+                })?
+            }
             None => Manifest::default_for(name),
         };
         contract::check(&inspection, &manifest)?;
@@ -50,6 +53,22 @@ impl Package {
             inspection,
             bytes,
         })
+    }
+
+    /// Reads a package's file of at most `max_bytes` and looks into it. It blocks and computes, and must not run on an
+    /// async thread.
+    ///
+    /// # Errors
+    ///
+    /// As [`parse`](Self::parse), and `invalid_component` where the file cannot be read, is no regular file, or is too
+    /// large; a file that is too large is not read.
+    pub fn read_file(path: &Path, max_bytes: u64) -> Result<Self> {
+        let bytes = load::read_file(path, max_bytes)?;
+        let name = path
+            .file_stem()
+            .map(|stem| stem.to_string_lossy())
+            .unwrap_or_default();
+        Self::parse(&name, bytes).map_err(|error| error.at(path.display()))
     }
 
     /// The package's manifest, or the default one.
@@ -73,6 +92,15 @@ impl Package {
 
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes
+    }
+}
+
+impl std::fmt::Debug for Package {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Package")
+            .field("digest", &self.digest())
+            .field("manifest", &self.manifest)
+            .finish_non_exhaustive()
     }
 }
 

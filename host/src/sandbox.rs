@@ -14,6 +14,7 @@ use std::{
 
 use futures_util::FutureExt;
 use tokio_util::sync::CancellationToken;
+use toolcell_policy::Limits;
 use wasmtime::{
     Store, UpdateDeadline,
     component::{Component, InstancePre, Linker},
@@ -22,10 +23,11 @@ use wasmtime::{
 use crate::{
     Content, Error, ErrorKind, Result, ToolFailure, Usage,
     capability::recorder::{Record, Recorder},
-    engine::{Engine, TICK, limits, meter::Meter, one_line},
+    engine::{Engine, TICK, limits as ceilings, meter::Meter, one_line},
 };
 
-pub(crate) use state::CallState;
+use state::CallState;
+pub(crate) use state::Setup;
 
 /// A guest computes for so many ticks of the engine's clock before it gives way to other calls.
 const SLICE_TICKS: u64 = 5;
@@ -68,25 +70,11 @@ impl Prepared {
 /// Everything a component may import, in one linker: what a tool holds is decided by the state of its call.
 fn linker(engine: &Engine) -> Result<Linker<CallState>> {
     let mut linker = Linker::new(&engine.wasmtime);
-    let linked = wasmtime_wasi::p2::add_to_linker_async(&mut linker);
-    linked.map_err(|error| {
+    state::add_to_linker(&mut linker).map_err(|error| {
         Error::new(ErrorKind::Internal, "the host's functions cannot be linked")
             .with_source(error.into_boxed_dyn_error())
     })?;
     Ok(linker)
-}
-
-/// What a call may use of time.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Bounds {
-    /// When it must have ended.
-    pub(crate) deadline: Instant,
-    /// CPU time.
-    pub(crate) cpu: Duration,
-    /// Fuel, for a component that was prepared for an engine that counts it.
-    pub(crate) fuel: Option<u64>,
-    /// The largest answer in bytes.
-    pub(crate) output: u64,
 }
 
 /// How a call ended, and everything that was seen of it.
@@ -100,23 +88,22 @@ pub(crate) struct Finished {
 /// Runs a tool once. Dropping the returned future ends the guest at once.
 pub(crate) async fn run(
     prepared: &Prepared,
-    state: CallState,
+    setup: Setup,
     tool: &str,
     input: String,
-    bounds: Bounds,
     cancel: &CancellationToken,
 ) -> Finished {
     let begin = Instant::now();
+    let (deadline, limits) = (setup.deadline, setup.grants.limits().clone());
     let meter = Meter::default();
-    let recorder = state.recorder.clone();
+    let recorder = setup.recorder.clone();
     let _running = prepared.engine.ticker.run();
 
-    let mut store = Store::new(&prepared.engine.wasmtime, state);
-    let ended = match prepare_store(&mut store, bounds, &meter) {
+    let mut store = Store::new(&prepared.engine.wasmtime, CallState::new(setup));
+    let ended = match prepare_store(&mut store, deadline, &limits, &meter) {
         Err(error) => outcome::Ended::Failed(error),
         Ok(()) => {
             let call = AssertUnwindSafe(call(&mut store, prepared, tool, &input)).catch_unwind();
-            let deadline = tokio::time::Instant::from_std(bounds.deadline);
             tokio::select! {
                 biased;
                 answer = meter.measure(call) => match answer {
@@ -125,7 +112,7 @@ pub(crate) async fn run(
                     Err(_panic) => outcome::Ended::Panicked,
                 },
                 () = cancel.cancelled() => outcome::Ended::Cancelled,
-                () = tokio::time::sleep_until(deadline) => outcome::Ended::OutOfTime,
+                () = tokio::time::sleep_until(deadline.into()) => outcome::Ended::OutOfTime,
             }
         }
     };
@@ -133,14 +120,13 @@ pub(crate) async fn run(
     let state = store.data();
     let mut usage = Usage {
         cpu_us: micros(meter.used()),
-        fuel: bounds
+        fuel: limits
             .fuel
             .map(|fuel| fuel.saturating_sub(store.get_fuel().unwrap_or(0))),
-        memory_peak_bytes: state.limiter.peak_bytes(),
-        ..Usage::default()
+        ..state.usage()
     };
     let record = recorder.take();
-    let outcome = outcome::judge(ended, &record, state.limiter.exceeded(), bounds.output);
+    let outcome = outcome::judge(ended, &record, state.limiter.exceeded(), limits.output);
     let outcome = outcome.map(|accepted| {
         usage.output_bytes = accepted.bytes;
         accepted.content
@@ -171,25 +157,26 @@ async fn call(
 /// Sets every limit of a store before any guest code can run.
 fn prepare_store(
     store: &mut Store<CallState>,
-    bounds: Bounds,
+    deadline: Instant,
+    limits: &Limits,
     meter: &Meter,
 ) -> wasmtime::Result<()> {
     store.limiter(|state| &mut state.limiter);
-    store.set_hostcall_fuel(limits::HOSTCALL_BYTES);
-    store.set_max_component_handles(limits::COMPONENT_HANDLES);
-    if let Some(fuel) = bounds.fuel {
+    store.set_hostcall_fuel(ceilings::HOSTCALL_BYTES);
+    store.set_max_component_handles(ceilings::COMPONENT_HANDLES);
+    if let Some(fuel) = limits.fuel {
         store.set_fuel(fuel)?;
     }
     store.set_epoch_deadline(SLICE_TICKS);
-    let meter = meter.clone();
+    let (meter, cpu) = (meter.clone(), limits.cpu);
     store.epoch_deadline_callback(move |store| {
         let recorder = &store.data().recorder;
-        if Instant::now() >= bounds.deadline {
+        if Instant::now() >= deadline {
             // The timer of a busy runtime may come later than this.
             return Err(out_of_time(recorder).into());
         }
-        if meter.used() >= bounds.cpu {
-            let message = format!("the tool computed for longer than {:?}", bounds.cpu);
+        if meter.used() >= cpu {
+            let message = format!("the tool computed for longer than {:?}", cpu);
             return Err(recorder.exceed(ErrorKind::LimitCpu, message).into());
         }
         Ok(UpdateDeadline::Yield(SLICE_TICKS))

@@ -85,14 +85,18 @@ fn check_import(import: &str, manifest: &Manifest) -> Result<(), String> {
     if let Some(own) = import.strip_prefix(CONTRACT) {
         return check_own(import, own, manifest);
     }
-    let unknown = || Err(format!("it imports `{import}`, which this host does not offer"));
+    let unknown = || {
+        Err(format!(
+            "it imports `{import}`, which this host does not offer"
+        ))
+    };
     let Some((interface, version)) = import.split_once('@') else {
         return unknown();
     };
     if !WASI.contains(&interface) || !is_wasi_0_2(version) {
         return unknown();
     }
-    if interface == "wasi:http/outgoing-handler" && manifest.requests.net.is_empty() {
+    if interface == "wasi:http/outgoing-handler" && manifest.request.net.is_empty() {
         return Err(format!(
             "it imports `{import}`, and its manifest requests no network access"
         ));
@@ -110,7 +114,7 @@ fn check_own(import: &str, own: &str, manifest: &Manifest) -> Result<(), String>
     }
     match interface {
         "types" | "log" | "progress" => Ok(()),
-        "tools" if manifest.requests.calls.is_empty() => Err(format!(
+        "tools" if manifest.request.calls.is_empty() => Err(format!(
             "it imports `{import}`, and its manifest requests no calls of other tools"
         )),
         "tools" => Ok(()),

@@ -81,9 +81,9 @@ fn check_magic(bytes: &[u8]) -> Result<()> {
             u16::from_le_bytes([*major, *minor])
         )),
         [0, b'a', b's', b'm', ..] => refuse("it is WebAssembly of an unknown version, or cut off"),
-        [0x7f, b'E', b'L', b'F', ..] => {
-            refuse("it is native code, such as a compiled component (.cwasm), which is never loaded")
-        }
+        [0x7f, b'E', b'L', b'F', ..] => refuse(
+            "it is native code, such as a compiled component (.cwasm), which is never loaded",
+        ),
         [] => refuse("it is empty"),
         _ => match std::str::from_utf8(bytes.get(..64).unwrap_or(bytes)) {
             Ok(text) if text.trim_start().starts_with('(') => {

@@ -31,8 +31,7 @@ pub(crate) fn read_file(path: &Path, max_bytes: u64) -> Result<Vec<u8>> {
     options
         .read(true)
         .custom_flags(OFlags::NONBLOCK.bits().cast_signed());
-    let file =
-        File::open_ambient_with(path, &options, ambient_authority()).map_err(unreadable)?;
+    let file = File::open_ambient_with(path, &options, ambient_authority()).map_err(unreadable)?;
     let metadata = file.metadata().map_err(unreadable)?;
     if !metadata.is_file() {
         return Err(invalid("is no regular file".to_owned()));

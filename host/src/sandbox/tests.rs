@@ -1,5 +1,5 @@
 use sha2::{Digest, Sha256};
-use wasmtime_wasi::WasiCtx;
+use toolcell_policy::{Decision, GrantSet, Manifest, Policy, decide};
 
 use super::{
     fixtures::{ECHO, SPIN, tool},
@@ -12,23 +12,29 @@ use crate::{
 
 const MIB: u64 = 1 << 20;
 
-/// Generous limits, of which each test makes one small.
-#[derive(Clone, Copy)]
-struct Limits {
+/// Generous limits, of which each test makes some small.
+struct Given {
     time: Duration,
-    cpu: Duration,
-    fuel: Option<u64>,
-    memory: u64,
-    output: u64,
+    limits: &'static str,
 }
 
-const GENEROUS: Limits = Limits {
+const GENEROUS: Given = Given {
     time: Duration::from_secs(60),
-    cpu: Duration::from_secs(60),
-    fuel: None,
-    memory: 64 * MIB,
-    output: MIB,
+    limits: "memory = '64MiB'\noutput = '1MiB'\ncpu = '60s'",
 };
+
+fn limits(limits: &'static str) -> Given {
+    Given { limits, ..GENEROUS }
+}
+
+fn grants(limits: &str) -> GrantSet {
+    let policy = Policy::from_toml(&format!("[default.limits]\n{limits}")).unwrap();
+    let manifest = Manifest::default_for("t");
+    match decide(&policy.into(), &manifest, "t") {
+        Decision::Allow(grants) => grants,
+        other => panic!("{other:?}"),
+    }
+}
 
 fn prepare(bytes: &[u8], fuel: bool) -> Prepared {
     let mut options = EngineOptions::default();
@@ -45,32 +51,18 @@ fn prepare(bytes: &[u8], fuel: bool) -> Prepared {
     Prepared::new(engine, &component).unwrap()
 }
 
-fn state(limits: Limits) -> CallState {
-    let recorder = Recorder::new(CallId::random(), None);
-    CallState::new(WasiCtx::builder().build(), limits.memory, recorder)
-}
-
-async fn run_with(prepared: &Prepared, limits: Limits, cancel: &CancellationToken) -> Finished {
-    let bounds = Bounds {
-        deadline: Instant::now() + limits.time,
-        cpu: limits.cpu,
-        fuel: limits.fuel,
-        output: limits.output,
+async fn run_with(prepared: &Prepared, given: Given, cancel: &CancellationToken) -> Finished {
+    let setup = Setup {
+        grants: grants(given.limits),
+        deadline: Instant::now() + given.time,
+        recorder: Recorder::new(CallId::random(), None),
     };
-    run(
-        prepared,
-        state(limits),
-        "t",
-        r#"{"a":1}"#.to_owned(),
-        bounds,
-        cancel,
-    )
-    .await
+    run(prepared, setup, "t", r#"{"a":1}"#.to_owned(), cancel).await
 }
 
-async fn run_tool(bytes: &[u8], limits: Limits) -> Finished {
-    let prepared = prepare(bytes, limits.fuel.is_some());
-    run_with(&prepared, limits, &CancellationToken::new()).await
+async fn run_tool(bytes: &[u8], given: Given) -> Finished {
+    let prepared = prepare(bytes, given.limits.contains("fuel"));
+    run_with(&prepared, given, &CancellationToken::new()).await
 }
 
 fn kind(finished: &Finished) -> ErrorKind {
@@ -108,12 +100,12 @@ async fn every_call_starts_anew() {
 
 #[tokio::test]
 async fn an_endless_loop_ends_at_the_deadline() {
-    let limits = Limits {
+    let given = Given {
         time: Duration::from_millis(50),
         ..GENEROUS
     };
     let begin = Instant::now();
-    let finished = run_tool(&tool("", SPIN), limits).await;
+    let finished = run_tool(&tool("", SPIN), given).await;
     assert_eq!(kind(&finished), ErrorKind::LimitTime);
     assert!(finished.usage.wall_us >= 50_000);
     assert!(begin.elapsed() < Duration::from_secs(20));
@@ -121,38 +113,32 @@ async fn an_endless_loop_ends_at_the_deadline() {
 
 #[tokio::test]
 async fn an_endless_loop_ends_at_its_cpu_limit() {
-    let limits = Limits {
-        cpu: Duration::from_millis(20),
-        ..GENEROUS
-    };
-    let finished = run_tool(&tool("", SPIN), limits).await;
+    let few = "cpu = '20ms'";
+    let finished = run_tool(&tool("", SPIN), limits(few)).await;
     assert_eq!(kind(&finished), ErrorKind::LimitCpu);
     assert!(finished.usage.cpu_us >= 20_000);
 }
 
 #[tokio::test]
 async fn a_start_function_is_bounded_too() {
-    let limits = Limits {
-        cpu: Duration::from_millis(20),
-        ..GENEROUS
-    };
+    let few = "cpu = '20ms'";
     let bytes = tool("(func $s (loop $l (br $l))) (start $s)", ECHO);
-    assert_eq!(kind(&run_tool(&bytes, limits).await), ErrorKind::LimitCpu);
+    assert_eq!(
+        kind(&run_tool(&bytes, limits(few)).await),
+        ErrorKind::LimitCpu
+    );
     let bytes = tool("(func $s (unreachable)) (start $s)", ECHO);
     assert_eq!(kind(&run_tool(&bytes, GENEROUS).await), ErrorKind::Trap);
 }
 
 #[tokio::test]
 async fn fuel_ends_a_call_at_the_same_place_every_time() {
-    let limits = Limits {
-        fuel: Some(100_000),
-        ..GENEROUS
-    };
-    let finished = run_tool(&tool("", SPIN), limits).await;
+    let few = "fuel = 100000";
+    let finished = run_tool(&tool("", SPIN), limits(few)).await;
     assert_eq!(kind(&finished), ErrorKind::LimitCpu);
     assert_eq!(finished.usage.fuel, Some(100_000));
-    let one = run_tool(&tool("", ECHO), limits).await.usage.fuel;
-    assert_eq!(one, run_tool(&tool("", ECHO), limits).await.usage.fuel);
+    let one = run_tool(&tool("", ECHO), limits(few)).await.usage.fuel;
+    assert_eq!(one, run_tool(&tool("", ECHO), limits(few)).await.usage.fuel);
     assert!(one > Some(0) && one < Some(1_000));
 }
 
@@ -162,23 +148,17 @@ async fn memory_is_bounded() {
                   (call $text (i32.const 0) (i32.const 0))";
     let finished = run_tool(&tool("", greedy), GENEROUS).await;
     assert_eq!(kind(&finished), ErrorKind::LimitMemory);
-    let more = Limits {
-        memory: 65 * MIB,
-        ..GENEROUS
-    };
-    let finished = run_tool(&tool("", greedy), more).await;
+    let more = "memory = '65MiB'";
+    let finished = run_tool(&tool("", greedy), limits(more)).await;
     assert!(finished.outcome.is_ok());
     assert_eq!(finished.usage.memory_peak_bytes, 64 * MIB + 65_536);
 }
 
 #[tokio::test]
 async fn memories_are_bounded_together() {
-    let limits = Limits {
-        memory: MIB,
-        ..GENEROUS
-    };
+    let few = "memory = '1MiB'";
     let second = "(memory $second 16)";
-    let finished = run_tool(&tool(second, ECHO), limits).await;
+    let finished = run_tool(&tool(second, ECHO), limits(few)).await;
     assert_eq!(kind(&finished), ErrorKind::LimitMemory);
 }
 
@@ -215,13 +195,10 @@ async fn a_large_answer_is_refused() {
             "(drop (memory.grow (i32.const 1000))) (call $text (i32.const 4096) (i32.const {bytes}))"
         )
     };
-    let limits = Limits {
-        output: 1_000,
-        ..GENEROUS
-    };
-    let finished = run_tool(&tool("", &body(1_000)), limits).await;
+    let few = "output = '1000B'";
+    let finished = run_tool(&tool("", &body(1_000)), limits(few)).await;
     assert_eq!(finished.usage.output_bytes, 1_000);
-    let finished = run_tool(&tool("", &body(1_001)), limits).await;
+    let finished = run_tool(&tool("", &body(1_001)), limits(few)).await;
     assert_eq!(kind(&finished), ErrorKind::LimitOutput);
     // More than the host would copy at all.
     let finished = run_tool(&tool("", &body(32 * MIB)), GENEROUS).await;

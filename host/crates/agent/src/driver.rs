@@ -41,7 +41,6 @@ struct Rules {
     budget: Budget,
     repeat: RepeatLimits,
     parallel: usize,
-    cancel_grace: Duration,
 }
 
 /// What surrounds a run.

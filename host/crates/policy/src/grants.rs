@@ -8,11 +8,11 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::{
-    CallGrant, Clock, Effect, EnvGrant, FileGrant, Layers, Limits, Manifest, NetGrant, Random,
-    Requests, layers::Party,
+    CallGrant, Clock, EnvGrant, FileGrant, Layers, Limits, Manifest, NetGrant, Random, Requests,
+    layers::Party,
 };
 
-pub(crate) use narrow::{requested_access, same_directory};
+pub(crate) use narrow::same_directory;
 
 /// What one tool may do, after all layers and the package's own requests. Cloning it is cheap.
 ///
@@ -76,20 +76,6 @@ impl GrantSet {
     /// layer objects. For showing: [`check_net`](Self::check_net) decides.
     pub fn net(&self) -> &[NetGrant] {
         &self.0.net
-    }
-
-    /// The rules of any layer that deny requests whatever else grants them.
-    pub fn net_denials(&self) -> impl Iterator<Item = &NetGrant> {
-        let tables = self
-            .0
-            .parties
-            .iter()
-            .filter_map(|party| party.tool.as_deref());
-        tables.flat_map(|tool| {
-            tool.net()
-                .iter()
-                .filter(|grant| grant.approve == Effect::Deny)
-        })
     }
 
     /// The variables that the guest sees.

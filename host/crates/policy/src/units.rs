@@ -129,6 +129,3 @@ fn shortest<'a>(
         None => format!("{value}{smallest}"),
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -183,44 +183,33 @@ impl Anthropic {
     async fn attempt(&self, body: Vec<u8>, sink: ModelSink<'_>) -> Result<Reply, Failed> {
         let Timeouts { idle, total, .. } = self.config.timeouts;
         let end = Instant::now() + total;
-        let after = idle.min(total);
-        let kind = TimeoutKind::Response;
-        let opened = timeout(after, self.client.open(body))
+        let late = |kind, after| ModelError::Timeout { kind, after };
+        let first = idle.min(total);
+        let opened = timeout(first, self.client.open(body))
             .await
-            .unwrap_or(Err(ModelError::Timeout { kind, after }))
+            .unwrap_or(Err(late(TimeoutKind::Response, first)))
             .map_err(Failed::BeforeStream)?;
-        self.receive(opened, idle, end, sink)
-            .await
-            .map_err(|error| Failed::Final(self.client.redact(error)))
-    }
-
-    /// Reads the stream to the end of the turn.
-    async fn receive(
-        &self,
-        opened: http::Opened,
-        idle: Duration,
-        end: Instant,
-        sink: ModelSink<'_>,
-    ) -> Result<Reply, ModelError> {
         let pieces = http::pieces(opened.response, idle, MAX_STREAM_BYTES);
         let mut events = std::pin::pin!(SseByteStream::new(pieces));
         let mut assembler = Assembler::default();
         while !assembler.is_done() {
-            let Ok(event) = timeout_at(end, events.next()).await else {
-                return Err(ModelError::Timeout {
-                    kind: TimeoutKind::Total,
-                    after: self.config.timeouts.total,
-                });
-            };
-            let Some(event) = event.transpose().map_err(http::stream_error)? else {
-                break;
+            let event = match timeout_at(end, events.next()).await {
+                Err(_) => return Err(Failed::Final(late(TimeoutKind::Total, total))),
+                Ok(None) => break,
+                Ok(Some(Ok(event))) => event,
+                Ok(Some(Err(error))) => {
+                    return Err(Failed::Final(http::stream_error(error)));
+                }
             };
             let data = event.data.as_deref().unwrap_or("");
-            if let Some(seen) = assembler.on_event(event.event.as_deref(), data)? {
+            let seen = assembler
+                .on_event(event.event.as_deref(), data)
+                .map_err(|error| Failed::Final(self.client.redact(error)))?;
+            if let Some(seen) = seen {
                 sink(seen);
             }
         }
-        let mut reply = assembler.finish()?;
+        let mut reply = assembler.finish().map_err(Failed::Final)?;
         reply.request_id = opened.request_id;
         Ok(reply)
     }

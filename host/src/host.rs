@@ -1,0 +1,234 @@
+//! The host: the one place that wires the rooms together.
+
+mod approval;
+mod builder;
+mod calling;
+mod load;
+mod records;
+
+use std::{path::PathBuf, sync::Arc};
+
+use serde::Serialize;
+use serde_json::Value;
+use toolcell_policy::{Annotations, Decision, Layers};
+use tracing::Instrument;
+
+pub use approval::{Approval, ApprovalRequest, Approver};
+pub use builder::ToolHostBuilder;
+
+use self::{approval::AnyApprover, load::Source, records::Recording};
+use crate::{
+    CallContext, EngineReport, Error, ErrorKind, Result, ToolCall, ToolResult,
+    egress::Egress,
+    engine::Engines,
+    registry::{Registry, Tool},
+    telemetry,
+};
+
+/// Runs tools. Cloning it is cheap, and all clones are one host.
+///
+/// It must be used inside a Tokio runtime with time and I/O enabled.
+///
+/// ```no_run
+/// use serde_json::json;
+/// use toolcell::{Policy, ToolCall, ToolHost};
+///
+/// # async fn example(policy: &str) -> Result<(), Box<dyn std::error::Error>> {
+/// let host = ToolHost::builder().policy(Policy::from_toml(policy)?).build()?;
+/// host.load_file("weather.wasm").await?;
+/// let result = host.call(ToolCall::new("weather", json!({ "city": "Lisbon" }))).await?;
+/// println!("{}", result.text());
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct ToolHost {
+    shared: Arc<Shared>,
+}
+
+/// What all clones of a host share.
+struct Shared {
+    engines: Engines,
+    layers: Layers,
+    base_dir: Option<PathBuf>,
+    recording: Recording,
+    approver: Option<Arc<dyn AnyApprover>>,
+    egress: Arc<Egress>,
+    registry: Registry,
+}
+
+/// What is known of a tool without running it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct ToolInfo {
+    /// The name it is called by.
+    pub public_name: String,
+    /// The package it belongs to.
+    pub package: String,
+    /// What it does, in its author's words.
+    pub description: String,
+    /// The JSON Schema of its input.
+    pub input_schema: Value,
+    /// The JSON Schema of its answer, where it declares one.
+    pub output_schema: Option<Value>,
+    /// Its author's hints.
+    pub annotations: Annotations,
+    /// `sha256:` and the digest of its component in hexadecimal digits.
+    pub digest: String,
+    /// Where it was loaded from: a path, `builtin:NAME`, or `bytes named NAME`.
+    pub origin: String,
+}
+
+impl ToolHost {
+    /// A host in the making.
+    pub fn builder() -> ToolHostBuilder {
+        ToolHostBuilder::default()
+    }
+
+    /// Loads a package from a file and returns the public names of its tools.
+    ///
+    /// # Errors
+    ///
+    /// `invalid_component` or `invalid_manifest` where the file, its component or its manifest cannot be used, or
+    /// where a name is taken or looks like one that is taken; `invalid_policy` where a granted directory cannot be
+    /// opened.
+    pub async fn load_file(&self, path: impl Into<PathBuf>) -> Result<Vec<String>> {
+        self.load(Source::File(path.into()), false).await
+    }
+
+    /// Loads a package from memory. `name` stands for the name of its file without `.wasm`.
+    ///
+    /// # Errors
+    ///
+    /// As [`load_file`](Self::load_file).
+    pub async fn load_bytes(
+        &self,
+        name: impl Into<String>,
+        bytes: impl Into<Arc<[u8]>>,
+    ) -> Result<Vec<String>> {
+        let (name, bytes) = (name.into(), bytes.into());
+        self.load(Source::Bytes { name, bytes }, false).await
+    }
+
+    /// Loads another version of a package that is loaded, in its place. Calls that run finish with the old one.
+    ///
+    /// # Errors
+    ///
+    /// As [`load_file`](Self::load_file); then the old version stays.
+    pub async fn reload_file(&self, path: impl Into<PathBuf>) -> Result<Vec<String>> {
+        self.load(Source::File(path.into()), true).await
+    }
+
+    /// Loads every package for which the policy says where it comes `from`, and returns the public names of their
+    /// tools.
+    ///
+    /// # Errors
+    ///
+    /// As [`load_file`](Self::load_file), each with the policy's line, all together. The packages without an error
+    /// are loaded all the same.
+    pub async fn load_policy_tools(&self) -> Result<Vec<String>> {
+        self.blocking(Shared::load_policy).await
+    }
+
+    async fn load(&self, source: Source, replace: bool) -> Result<Vec<String>> {
+        self.blocking(move |shared| shared.load(source, replace))
+            .await
+    }
+
+    /// Runs what computes or waits for the disk where it holds nobody up.
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Shared) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let shared = Arc::clone(&self.shared);
+        tokio::task::spawn_blocking(move || work(&shared))
+            .await
+            .map_err(|error| Error::new(ErrorKind::Internal, "loading failed").with_source(error))?
+    }
+
+    /// Every tool that is loaded, sorted by its public name. No tool runs for this.
+    pub fn tools(&self) -> Vec<ToolInfo> {
+        self.shared
+            .registry
+            .all()
+            .iter()
+            .map(|tool| info(tool))
+            .collect()
+    }
+
+    /// What the policy says about a tool that is loaded, by its public name.
+    pub fn decision(&self, tool: &str) -> Option<Decision> {
+        Some(self.shared.registry.get(tool)?.decision.clone())
+    }
+
+    /// The policy in force.
+    pub fn layers(&self) -> &Layers {
+        &self.shared.layers
+    }
+
+    /// Calls a tool and waits for its answer.
+    ///
+    /// What the model should see, such as a denial, a limit, a trap or a tool that does not exist, is an `Ok` with
+    /// [`ToolResult::failure`]. Dropping the future ends the call.
+    ///
+    /// # Errors
+    ///
+    /// `internal` where the audit log takes no record: then the result is withheld.
+    pub async fn call(&self, call: ToolCall) -> Result<ToolResult> {
+        self.call_with(call, &CallContext::default()).await
+    }
+
+    /// Calls a tool with an earlier deadline, a way to cancel it, or somebody who hears of its events.
+    ///
+    /// # Errors
+    ///
+    /// As [`call`](Self::call).
+    pub async fn call_with(&self, call: ToolCall, context: &CallContext) -> Result<ToolResult> {
+        let span = telemetry::call_span(&call.tool, &call.id);
+        let result = self
+            .shared
+            .call(call, context)
+            .instrument(span.clone())
+            .await;
+        if let Ok(result) = &result {
+            telemetry::record_result(&span, result);
+        }
+        result
+    }
+
+    /// What the engine found on this machine.
+    pub fn engine_report(&self) -> EngineReport {
+        self.shared.engines.report()
+    }
+}
+
+impl std::fmt::Debug for ToolHost {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let names: Vec<String> = self
+            .shared
+            .registry
+            .all()
+            .iter()
+            .map(|tool| tool.public_name.clone())
+            .collect();
+        f.debug_struct("ToolHost")
+            .field("tools", &names)
+            .finish_non_exhaustive()
+    }
+}
+
+fn info(tool: &Tool) -> ToolInfo {
+    ToolInfo {
+        public_name: tool.public_name.clone(),
+        package: tool.package.name.clone(),
+        description: tool.definition.description.clone(),
+        input_schema: tool.definition.input.clone(),
+        output_schema: tool.definition.output.clone(),
+        annotations: tool.definition.annotations.clone(),
+        digest: format!("sha256:{}", tool.package.digest),
+        origin: tool.package.origin.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,111 @@
+//! Asking somebody who may say yes.
+
+use std::{future::Future, sync::Arc};
+
+use futures_util::future::BoxFuture;
+use toolcell_policy::Rule;
+
+use super::{Shared, records::About};
+use crate::{CallId, audit::Effect};
+
+/// What somebody is asked to allow.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ApprovalRequest {
+    /// The tool's public name.
+    pub tool: String,
+    /// The call.
+    pub call_id: CallId,
+    /// What is to happen: `call`, or for example `GET https://example.com/`.
+    pub access: String,
+    /// The rule that asks.
+    pub rule: String,
+    /// The call's input as JSON text, cut off after 2,000 characters. It was written by a model: escape it before it
+    /// is shown on a terminal.
+    pub input_preview: String,
+}
+
+/// The answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Approval {
+    /// It may happen, this once.
+    Allow,
+    /// It may not.
+    Deny,
+}
+
+/// Asks a person, or decides in a person's place. The question is given up when the call is cancelled or out of time;
+/// then the returned future is dropped.
+pub trait Approver: Send + Sync + 'static {
+    /// Answers one request.
+    fn approve(&self, request: &ApprovalRequest) -> impl Future<Output = Approval> + Send;
+}
+
+/// Any [`Approver`].
+pub(super) trait AnyApprover: Send + Sync {
+    fn ask<'a>(&'a self, request: &'a ApprovalRequest) -> BoxFuture<'a, Approval>;
+}
+
+impl<T: Approver> AnyApprover for T {
+    fn ask<'a>(&'a self, request: &'a ApprovalRequest) -> BoxFuture<'a, Approval> {
+        Box::pin(self.approve(request))
+    }
+}
+
+/// How much of an input is shown to whoever is asked.
+const PREVIEW_CHARS: usize = 2_000;
+
+/// What is known of a call while it asks.
+#[derive(Clone)]
+pub(super) struct Asking {
+    pub(super) shared: Arc<Shared>,
+    pub(super) about: Arc<About>,
+    pub(super) input_preview: String,
+}
+
+impl Asking {
+    pub(super) fn new(shared: &Arc<Shared>, about: &Arc<About>, input: &str) -> Self {
+        Self {
+            shared: Arc::clone(shared),
+            about: Arc::clone(about),
+            input_preview: input.chars().take(PREVIEW_CHARS).collect(),
+        }
+    }
+
+    /// Asks about one access, and records question and answer. Nobody to ask, or an audit log that takes no record,
+    /// means no.
+    pub(super) async fn ask(&self, access: &str, rule: &Rule) -> Answer {
+        let recording = &self.shared.recording;
+        let rule = rule.to_string();
+        if let Err(error) = recording.decision(&self.about, access, Effect::Ask, &rule) {
+            return Answer::Broken(error);
+        }
+        let Some(approver) = &self.shared.approver else {
+            return Answer::Nobody;
+        };
+        let request = ApprovalRequest {
+            tool: self.about.tool.clone(),
+            call_id: self.about.call_id.clone(),
+            access: access.to_owned(),
+            rule,
+            input_preview: self.input_preview.clone(),
+        };
+        let approval = approver.ask(&request).await;
+        let (effect, answer) = match approval {
+            Approval::Allow => (Effect::Allow, Answer::Yes),
+            Approval::Deny => (Effect::Deny, Answer::No),
+        };
+        match recording.decision(&self.about, access, effect, "approver") {
+            Ok(()) => answer,
+            Err(error) => Answer::Broken(error),
+        }
+    }
+}
+
+/// What came of a question.
+pub(super) enum Answer {
+    Yes,
+    No,
+    Nobody,
+    Broken(crate::Error),
+}

@@ -1,0 +1,122 @@
+//! Puts a host together.
+
+use std::{path::PathBuf, sync::Arc};
+
+use toolcell_policy::Layers;
+
+use super::{Approver, Shared, ToolHost, approval::AnyApprover, records::Recording};
+use crate::{
+    Error, ErrorKind, Result,
+    audit::AuditSink,
+    egress::{Egress, EgressOptions},
+    engine::{EngineOptions, Engines},
+    registry::Registry,
+};
+
+/// What a host is made of. Everything has a default: no policy, so that nothing is granted; no audit log; nobody to
+/// ask; nothing kept on disk.
+#[must_use]
+#[derive(Default)]
+pub struct ToolHostBuilder {
+    layers: Layers,
+    base_dir: Option<PathBuf>,
+    engine: EngineOptions,
+    audit: Option<Arc<dyn AuditSink>>,
+    approver: Option<Arc<dyn AnyApprover>>,
+    protected: Vec<PathBuf>,
+    too_wide: Vec<PathBuf>,
+    egress: EgressOptions,
+}
+
+impl ToolHostBuilder {
+    /// The policy in force: one [`Policy`](toolcell_policy::Policy), or several as [`Layers`]. Default: none, so
+    /// that nothing is granted.
+    pub fn policy(mut self, layers: impl Into<Layers>) -> Self {
+        self.layers = layers.into();
+        self
+    }
+
+    /// The directory that relative paths of a policy start from, where the policy itself was told none. Should be
+    /// absolute. Without one, relative paths are an error.
+    pub fn base_dir(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.base_dir = Some(directory.into());
+        self
+    }
+
+    /// The engine's settings.
+    pub fn engine(mut self, options: EngineOptions) -> Self {
+        self.engine = options;
+        self
+    }
+
+    /// Keeps compiled components in this directory, which must belong to this user alone and is created where it
+    /// does not exist. The same as [`EngineOptions::cache_dir`]. A directory that cannot be used is a warning and is
+    /// told by [`ToolHost::engine_report`]; calls work all the same.
+    pub fn cache_dir(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.engine.cache_dir = Some(directory.into());
+        self
+    }
+
+    /// Where audit records go. Default: nowhere.
+    pub fn audit(mut self, sink: impl AuditSink + 'static) -> Self {
+        self.audit = Some(Arc::new(sink));
+        self
+    }
+
+    /// Who is asked where a rule says `ask`. Default: nobody, and nobody to ask means no.
+    pub fn approver(mut self, approver: impl Approver) -> Self {
+        self.approver = Some(Arc::new(approver));
+        self
+    }
+
+    /// A file or directory of the embedder's own state, such as policies, audit logs and secrets: no granted
+    /// directory may contain it or lie inside it. May be called several times. The cache directory is protected
+    /// without being named.
+    pub fn protect(mut self, path: impl Into<PathBuf>) -> Self {
+        self.protected.push(path.into());
+        self
+    }
+
+    /// A directory that is too wide to be granted, such as the user's home: a granted directory may lie inside it,
+    /// but neither be it nor contain it. May be called several times.
+    pub fn too_wide(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.too_wide.push(directory.into());
+        self
+    }
+
+    /// The way out to the network, for tests: another resolver, other roots of trust.
+    #[cfg(any(test, feature = "test-support"))]
+    pub fn egress(mut self, options: EgressOptions) -> Self {
+        self.egress = options;
+        self
+    }
+
+    /// Starts the host. It loads no tools.
+    ///
+    /// # Errors
+    ///
+    /// `internal` where the engine or the way out cannot start, or where the audit log takes no record.
+    pub fn build(mut self) -> Result<ToolHost> {
+        self.protected.extend(self.engine.cache_dir.clone());
+        let egress = Egress::new(self.egress).map_err(|error| {
+            Error::new(
+                ErrorKind::Internal,
+                "the way out to the network cannot be set up",
+            )
+            .with_source(error)
+        })?;
+        let recording = Recording::new(self.audit);
+        recording.session(&self.layers)?;
+        Ok(ToolHost {
+            shared: Arc::new(Shared {
+                engines: Engines::new(self.engine)?,
+                layers: self.layers,
+                base_dir: self.base_dir,
+                recording,
+                approver: self.approver,
+                egress: Arc::new(egress),
+                registry: Registry::default(),
+            }),
+        })
+    }
+}

@@ -1,0 +1,330 @@
+//! The way of one tool call.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use toolcell_policy::{Decision, GrantSet, Rule};
+
+use super::{
+    Shared,
+    approval::{Answer, Asking},
+    records::{About, Pending},
+};
+use crate::{
+    CallContext, Content, Denial, Error, ErrorKind, Result, ToolCall, ToolFailure, ToolResult,
+    Usage,
+    audit::Effect,
+    capability::recorder::{Record, Recorder},
+    engine::limits,
+    registry::Tool,
+    sandbox::{self, Setup},
+    telemetry,
+};
+
+/// The longest wait for a free place, before a call is answered with `busy`.
+pub(super) const MAX_WAIT: Duration = Duration::from_secs(5);
+
+/// How a call ended.
+pub(super) struct Ended {
+    pub(super) outcome: Result<Answered, ToolFailure>,
+    pub(super) usage: Usage,
+    pub(super) record: Record,
+}
+
+/// A tool's answer.
+#[derive(Debug, Default)]
+pub(super) struct Answered {
+    content: Vec<Content>,
+    structured: Option<Value>,
+}
+
+/// Why a call went no further.
+enum Stop {
+    /// The model should hear of it.
+    Failed(ToolFailure),
+    /// The embedder must act on it.
+    Broken(Error),
+}
+
+impl From<ToolFailure> for Stop {
+    fn from(failure: ToolFailure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Self {
+        Self::Broken(error)
+    }
+}
+
+fn failure(kind: ErrorKind, message: impl Into<String>) -> Stop {
+    Stop::Failed(ToolFailure::new(kind, message))
+}
+
+impl Shared {
+    /// Carries out one call, from its name to its record in the audit log.
+    pub(super) async fn call(
+        self: &Arc<Self>,
+        call: ToolCall,
+        context: &CallContext,
+    ) -> Result<ToolResult> {
+        let tool = self.registry.get(&call.tool);
+        let about = Arc::new(About {
+            call_id: call.id.clone(),
+            tool: call.tool.clone(),
+            package: tool
+                .as_ref()
+                .map(|tool| (tool.package.name.clone(), tool.package.digest.clone())),
+        });
+        let recorder = Recorder::new(call.id.clone(), context.events.clone());
+        let pending = Pending::new(&self.recording, Arc::clone(&about), recorder.clone());
+
+        let attempt = Attempt {
+            shared: self,
+            context,
+            about: &about,
+            recorder: &recorder,
+        };
+        let ended = match attempt.run(tool, &call).await {
+            Ok(ended) => ended,
+            Err(Stop::Failed(failure)) => Ended {
+                outcome: Err(failure),
+                usage: Usage::default(),
+                record: recorder.take(),
+            },
+            // The call's own record fails as well, or is written: either way no result is handed out.
+            Err(Stop::Broken(error)) => return Err(error),
+        };
+        pending.settle(&ended)?;
+        Ok(result(call, ended))
+    }
+}
+
+fn result(call: ToolCall, ended: Ended) -> ToolResult {
+    let (answered, failure) = match ended.outcome {
+        Ok(answered) => (answered, None),
+        Err(failure) => {
+            let content = vec![Content::text(failure.message.clone())];
+            let structured = None;
+            (
+                Answered {
+                    content,
+                    structured,
+                },
+                Some(failure),
+            )
+        }
+    };
+    ToolResult {
+        call_id: call.id,
+        tool: call.tool,
+        content: answered.content,
+        structured: answered.structured,
+        failure,
+        usage: ended.usage,
+        denials: ended.record.denials,
+    }
+}
+
+/// One call on its way.
+struct Attempt<'a> {
+    shared: &'a Arc<Shared>,
+    context: &'a CallContext,
+    about: &'a Arc<About>,
+    recorder: &'a Recorder,
+}
+
+impl Attempt<'_> {
+    async fn run(&self, tool: Option<Arc<Tool>>, call: &ToolCall) -> Result<Ended, Stop> {
+        let tool = tool.ok_or_else(|| self.unknown(&call.tool))?;
+        tracing::Span::current().record(telemetry::PACKAGE, tool.package.name.as_str());
+        let input = check_input(&tool, &call.input)?;
+        let asking = Asking::new(self.shared, self.about, &input);
+        let grants = self
+            .unless_stopped(None, self.decide(&tool, &asking))
+            .await??;
+
+        let limits = grants.limits();
+        let now = Instant::now();
+        let deadline = self
+            .context
+            .deadline
+            .map_or(now + limits.time, |earlier| earlier.min(now + limits.time));
+        let _admitted = self
+            .unless_stopped(Some(deadline), self.admit(&tool, now, deadline))
+            .await??;
+
+        let setup = Setup {
+            deadline,
+            recorder: self.recorder.clone(),
+            grants,
+        };
+        let name = &tool.definition.name;
+        let finished = sandbox::run(&tool.prepared, setup, name, input, &self.context.cancel).await;
+        Ok(Ended {
+            outcome: finished
+                .outcome
+                .and_then(|content| check_output(&tool, content)),
+            usage: finished.usage,
+            record: finished.record,
+        })
+    }
+
+    fn unknown(&self, name: &str) -> Stop {
+        let shown: String = name.chars().take(64).collect();
+        let shown = crate::text::escape_control(&shown).into_owned();
+        let message = match self.shared.registry.nearest(name).as_slice() {
+            [] => format!("there is no tool `{shown}`"),
+            similar => format!(
+                "there is no tool `{shown}`; did you mean {}?",
+                similar.join(" or ")
+            ),
+        };
+        failure(ErrorKind::UnknownTool, message)
+    }
+
+    /// Runs a step before the sandbox, which takes care of itself, until the caller stops it.
+    async fn unless_stopped<T>(
+        &self,
+        deadline: Option<Instant>,
+        step: impl Future<Output = T>,
+    ) -> Result<T, Stop> {
+        let deadline = deadline.or(self.context.deadline);
+        let out_of_time = async {
+            match deadline {
+                Some(at) => tokio::time::sleep_until(at.into()).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            () = self.context.cancel.cancelled() => {
+                Err(failure(ErrorKind::Cancelled, "the caller cancelled the call"))
+            }
+            result = step => Ok(result),
+            () = out_of_time => {
+                Err(failure(ErrorKind::LimitTime, "the call was out of time before the tool began"))
+            }
+        }
+    }
+
+    /// The grants of the call, after asking where the policy says so.
+    async fn decide(&self, tool: &Tool, asking: &Asking) -> Result<GrantSet, Stop> {
+        let recording = &self.shared.recording;
+        match &tool.decision {
+            Decision::Allow(grants) => Ok(grants.clone()),
+            Decision::Deny(rule) => {
+                let text = rule.to_string();
+                recording.decision(self.about, "call", Effect::Deny, &text)?;
+                Err(self.denied(rule, "calls of this tool are denied by the policy"))
+            }
+            Decision::Ask(grants, rule) => match asking.ask("call", rule).await {
+                Answer::Yes => Ok(grants.clone()),
+                Answer::No => Err(self.denied(rule, "the person who was asked said no")),
+                Answer::Nobody => Err(self.denied(
+                    rule,
+                    "it needs a person's consent, and nobody is there to be asked",
+                )),
+                Answer::Broken(error) => Err(error.into()),
+            },
+        }
+    }
+
+    fn denied(&self, rule: &Rule, reason: &str) -> Stop {
+        self.recorder.deny(Denial {
+            capability: "approve".to_owned(),
+            access: format!("call {}", self.about.tool),
+            rule: rule.to_string(),
+            reason: reason.to_owned(),
+        });
+        let mut failure = ToolFailure::new(ErrorKind::Denied, reason);
+        failure.rule = Some(rule.to_string());
+        Stop::Failed(failure)
+    }
+
+    /// Waits for a free place, of the tool's own and of the host's.
+    async fn admit(
+        &self,
+        tool: &Tool,
+        now: Instant,
+        deadline: Instant,
+    ) -> Result<[OwnedSemaphorePermit; 2], Stop> {
+        if let Some(Err(wait)) = tool.rate.as_ref().map(|rate| rate.take(now)) {
+            return Err(failure(
+                ErrorKind::Busy,
+                format!(
+                    "the tool is called too often; it is free again in {} s",
+                    wait.as_secs() + 1
+                ),
+            ));
+        }
+        let until = deadline.min(now + MAX_WAIT);
+        let slot = place(&tool.slots, until, "the tool runs as many calls as it may").await?;
+        let places = &tool.prepared.engine().places;
+        let place = place(places, until, "the host runs as many calls as it may").await?;
+        Ok([slot, place])
+    }
+}
+
+async fn place(
+    places: &Arc<Semaphore>,
+    until: Instant,
+    busy: &str,
+) -> Result<OwnedSemaphorePermit, Stop> {
+    let free = Arc::clone(places).acquire_owned();
+    match tokio::time::timeout_at(until.into(), free).await {
+        Ok(Ok(permit)) => Ok(permit),
+        // The semaphores are never closed.
+        Ok(Err(_)) | Err(_) => Err(failure(ErrorKind::Busy, busy)),
+    }
+}
+
+/// The input as JSON text, if it is what the tool expects.
+fn check_input(tool: &Tool, input: &Value) -> Result<String, Stop> {
+    let refuse = |why: String| Err(failure(ErrorKind::InvalidInput, why));
+    let text = input.to_string();
+    if text.len() > limits::INPUT_BYTES {
+        return refuse(format!(
+            "the input has {} bytes; an input may have at most {} bytes",
+            text.len(),
+            limits::INPUT_BYTES
+        ));
+    }
+    match tool.input.check(input) {
+        Ok(()) => Ok(text),
+        Err(problems) => refuse(format!("the input does not fit the tool: {problems}")),
+    }
+}
+
+/// Where a tool declares an output schema, its answer has to be one JSON value that fits.
+fn check_output(tool: &Tool, content: Vec<Content>) -> Result<Answered, ToolFailure> {
+    let Some(schema) = &tool.output else {
+        return Ok(Answered {
+            content,
+            structured: None,
+        });
+    };
+    let refuse = |why: String| Err(ToolFailure::new(ErrorKind::InvalidOutput, why));
+    let json = content.iter().find_map(|piece| match piece {
+        Content::Json { json } => Some(json.clone()),
+        Content::Text { text } => serde_json::from_str(text).ok(),
+        _ => None,
+    });
+    let Some(json) = json else {
+        return refuse("the tool declares an output schema, and answered no JSON".to_owned());
+    };
+    match schema.check(&json) {
+        Ok(()) => Ok(Answered {
+            content,
+            structured: Some(json),
+        }),
+        Err(problems) => refuse(format!(
+            "the answer does not fit the tool's own schema: {problems}"
+        )),
+    }
+}

@@ -1,0 +1,219 @@
+//! From a package to tools that can be called. Everything that can be prepared is prepared here, once: compiling,
+//! linking, schemas, the decision of the policy, opening granted directories.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use tokio::sync::Semaphore;
+use toolcell_policy::{GrantSet, Origin, ToolDefinition, decide};
+
+use super::Shared;
+use crate::{
+    Error, ErrorKind, Result,
+    engine::{Engine, hex},
+    package::{Package, load},
+    registry::{PackageInfo, RateLimiter, Tool},
+    sandbox::Prepared,
+    schema::Schema,
+};
+
+/// Where a package's bytes come from.
+pub(super) enum Source {
+    File(PathBuf),
+    Bytes { name: String, bytes: Arc<[u8]> },
+}
+
+impl Shared {
+    /// Loads one package and registers its tools. It computes, and must not run on an async thread.
+    pub(super) fn load(&self, source: Source, replace: bool) -> Result<Vec<String>> {
+        let max_bytes = self.engines.options().max_component_bytes;
+        let (package, origin) = match source {
+            Source::File(path) => (
+                Package::read_file(&path, max_bytes)?,
+                path.display().to_string(),
+            ),
+            Source::Bytes { name, bytes } => {
+                load::check_size(bytes.len(), max_bytes)?;
+                (Package::parse(&name, bytes)?, format!("bytes named {name}"))
+            }
+        };
+        self.register(&package, origin, replace)
+    }
+
+    /// Loads every package that the policy names an origin for. All problems are reported together.
+    pub(super) fn load_policy(&self) -> Result<Vec<String>> {
+        let mut loaded = Vec::new();
+        let mut problems: Vec<Error> = Vec::new();
+        for package in self.layers.packages() {
+            match self.load_listed(package) {
+                Ok(names) => loaded.extend(names),
+                Err(error) => problems.push(error),
+            }
+        }
+        if problems.len() < 2 {
+            return problems.pop().map_or(Ok(loaded), Err);
+        }
+        let kind = problems.first().map_or(ErrorKind::Internal, Error::kind);
+        let messages: Vec<&str> = problems.iter().map(Error::message).collect();
+        Err(Error::new(kind, messages.join("\n")))
+    }
+
+    /// Loads one package that the policy lists; nothing where the policy names no origin.
+    fn load_listed(&self, listed: &str) -> Result<Vec<String>> {
+        let Some((origin, base, rule)) = self.layers.origin(listed) else {
+            return Ok(Vec::new());
+        };
+        let max_bytes = self.engines.options().max_component_bytes;
+        let package = match origin {
+            Origin::Builtin(name) => builtin(name).map_err(|error| error.at(rule))?,
+            Origin::Path(path) => {
+                let path = self.absolute(path, base).map_err(|error| error.at(rule))?;
+                Package::read_file(&path, max_bytes).map_err(|error| error.at(rule))?
+            }
+            other => {
+                let message = format!("{rule}: packages from `{other}` cannot be loaded");
+                return Err(Error::new(ErrorKind::InvalidPolicy, message));
+            }
+        };
+        let name = &package.manifest().name;
+        if name != listed {
+            return Err(Error::new(
+                ErrorKind::InvalidPolicy,
+                format!("{rule}: the package from `{origin}` is called `{name}`, so nothing here would hold for it"),
+            )
+            .with_help(format!("Write `[tool.{name}]`.")));
+        }
+        self.register(&package, origin.to_string(), false)
+            .map_err(|error| error.at(rule))
+    }
+
+    fn register(&self, package: &Package, origin: String, replace: bool) -> Result<Vec<String>> {
+        let manifest = package.manifest();
+        let info = Arc::new(PackageInfo {
+            name: manifest.name.clone(),
+            digest: hex(package.sha256()),
+            origin,
+        });
+        let mut prepared = Preparing::new(self, package);
+        let tools = manifest
+            .tools
+            .iter()
+            .map(|definition| self.prepare(definition, package, &info, &mut prepared))
+            .collect::<Result<Vec<Tool>>>()?;
+        let names = tools.iter().map(|tool| tool.public_name.clone()).collect();
+        self.registry.add(&manifest.name, tools, replace)?;
+        Ok(names)
+    }
+
+    fn prepare(
+        &self,
+        definition: &ToolDefinition,
+        package: &Package,
+        info: &Arc<PackageInfo>,
+        prepared: &mut Preparing<'_>,
+    ) -> Result<Tool> {
+        let manifest = package.manifest();
+        let schema = |what: &str, schema| {
+            Schema::compile(schema).map_err(|why| {
+                Error::new(
+                    ErrorKind::InvalidManifest,
+                    format!(
+                        "the {what} schema of the tool `{}` of the package `{}` is wrong: {why}",
+                        definition.name, manifest.name
+                    ),
+                )
+            })
+        };
+        let decision = decide(&self.layers, manifest, &definition.name);
+        let limits = decision
+            .grants()
+            .map(GrantSet::limits)
+            .cloned()
+            .unwrap_or_default();
+        Ok(Tool {
+            public_name: manifest.public_name(definition),
+            input: schema("input", &definition.input)?,
+            output: definition
+                .output
+                .as_ref()
+                .map(|it| schema("output", it))
+                .transpose()?,
+            prepared: prepared.on(limits.fuel.is_some())?,
+            slots: Arc::new(Semaphore::new(limits.concurrency as usize)),
+            rate: limits.rate.map(RateLimiter::new),
+            definition: definition.clone(),
+            package: Arc::clone(info),
+            decision,
+        })
+    }
+
+    /// A path of a policy, from the directory that it is meant from.
+    fn absolute(&self, path: &str, base: Option<&str>) -> Result<PathBuf> {
+        let base = base.map(Path::new).or(self.base_dir.as_deref());
+        let absolute = match base {
+            Some(base) => base.join(path),
+            None => PathBuf::from(path),
+        };
+        if absolute.is_absolute() {
+            return Ok(absolute);
+        }
+        Err(Error::new(
+            ErrorKind::InvalidPolicy,
+            format!("`{path}` is a relative path, and no directory is known that it starts from"),
+        )
+        .with_help(
+            "Write an absolute path, or tell `Policy::with_base` or `ToolHostBuilder::base_dir`.",
+        ))
+    }
+}
+
+fn builtin(name: &str) -> Result<Package> {
+    let Some(bytes) = crate::builtin(name) else {
+        let known: Vec<&str> = crate::builtins().map(|(name, _)| name).collect();
+        let known = if known.is_empty() {
+            "none: this build has no built-in tools".to_owned()
+        } else {
+            known.join(", ")
+        };
+        return Err(Error::new(
+            ErrorKind::InvalidPolicy,
+            format!("there is no built-in package `{name}`; there are {known}"),
+        ));
+    };
+    Package::parse(name, bytes)
+}
+
+/// A package that is compiled for the engines its tools need, each at most once.
+struct Preparing<'a> {
+    shared: &'a Shared,
+    package: &'a Package,
+    fast: Option<Prepared>,
+    fuel: Option<Prepared>,
+}
+
+impl<'a> Preparing<'a> {
+    fn new(shared: &'a Shared, package: &'a Package) -> Self {
+        Self {
+            shared,
+            package,
+            fast: None,
+            fuel: None,
+        }
+    }
+
+    fn on(&mut self, count_fuel: bool) -> Result<Prepared> {
+        let engines = &self.shared.engines;
+        let (engine, slot): (&Arc<Engine>, _) = if count_fuel {
+            (engines.fuel()?, &mut self.fuel)
+        } else {
+            (engines.fast(), &mut self.fast)
+        };
+        if let Some(prepared) = slot {
+            return Ok(prepared.clone());
+        }
+        let component = engine.compile(self.package.bytes(), self.package.sha256())?;
+        Ok(slot.insert(Prepared::new(engine, &component)?).clone())
+    }
+}

@@ -1,0 +1,174 @@
+//! What goes into the audit log, and when: before any result is handed out.
+
+use std::sync::Arc;
+
+use toolcell_policy::Layers;
+
+use super::calling::Ended;
+use crate::{
+    CallId, Error, ErrorKind, Result, Usage,
+    audit::{
+        AuditRecord, AuditSink, CallRecord, DecisionRecord, Effect, Outcome, PathTouched,
+        SessionRecord,
+    },
+    capability::recorder::{Record, Recorder},
+};
+
+/// The audit log of a host, if it has one.
+pub(super) struct Recording {
+    sink: Option<Arc<dyn AuditSink>>,
+    session: String,
+}
+
+/// Which call records are about.
+#[derive(Clone, Debug)]
+pub(super) struct About {
+    pub(super) call_id: CallId,
+    /// The tool as it was asked for.
+    pub(super) tool: String,
+    /// The package's name and digest; absent where no tool has that name.
+    pub(super) package: Option<(String, String)>,
+}
+
+impl Recording {
+    pub(super) fn new(sink: Option<Arc<dyn AuditSink>>) -> Self {
+        Self {
+            sink,
+            session: format!("{:032x}", rand::random::<u128>()),
+        }
+    }
+
+    fn append(&self, record: impl FnOnce() -> AuditRecord) -> Result<()> {
+        let Some(sink) = &self.sink else {
+            return Ok(());
+        };
+        sink.append(&record()).map_err(|error| {
+            Error::new(
+                ErrorKind::Internal,
+                format!("the audit log takes no record: {error}"),
+            )
+            .with_help("No result is handed out that is not on record. Make the log writable, and free space on its disk.")
+            .with_source(error)
+        })
+    }
+
+    /// The host begins to work.
+    pub(super) fn session(&self, layers: &Layers) -> Result<()> {
+        self.append(|| {
+            AuditRecord::Session(SessionRecord {
+                session: self.session.clone(),
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+                policy: layers
+                    .iter()
+                    .map(|(layer, policy)| format!("{layer} {}", policy.name()))
+                    .collect(),
+            })
+        })
+    }
+
+    /// Something was decided.
+    pub(super) fn decision(
+        &self,
+        about: &About,
+        access: &str,
+        effect: Effect,
+        rule: &str,
+    ) -> Result<()> {
+        let (package, digest) = about.package.clone().unwrap_or_default();
+        self.append(|| {
+            AuditRecord::Decision(DecisionRecord {
+                session: self.session.clone(),
+                call_id: about.call_id.clone(),
+                tool: about.tool.clone(),
+                package,
+                digest,
+                access: access.to_owned(),
+                effect,
+                rule: rule.to_owned(),
+            })
+        })
+    }
+
+    /// A call ended.
+    fn call(
+        &self,
+        about: &About,
+        outcome: Outcome,
+        rule: Option<String>,
+        usage: Usage,
+        record: &Record,
+    ) -> Result<()> {
+        let (package, digest) = about.package.clone().unzip();
+        self.append(|| {
+            AuditRecord::Call(CallRecord {
+                session: self.session.clone(),
+                call_id: about.call_id.clone(),
+                tool: about.tool.clone(),
+                package,
+                digest,
+                outcome,
+                rule,
+                usage,
+                denials: record.denials.clone(),
+                denials_total: record.denials_total,
+                paths: record
+                    .paths
+                    .iter()
+                    .map(|touched| PathTouched {
+                        path: touched.path.clone(),
+                        used: touched.used.as_str().to_owned(),
+                    })
+                    .collect(),
+                paths_dropped: record.paths_dropped,
+                hosts: Vec::new(),
+            })
+        })
+    }
+}
+
+/// A call that is not on record yet. If it is dropped before, because its caller went away, it is recorded as
+/// cancelled: what it did outside has happened all the same.
+pub(super) struct Pending<'a> {
+    recording: &'a Recording,
+    about: Arc<About>,
+    recorder: Recorder,
+    settled: bool,
+}
+
+impl<'a> Pending<'a> {
+    pub(super) fn new(recording: &'a Recording, about: Arc<About>, recorder: Recorder) -> Self {
+        Self {
+            recording,
+            about,
+            recorder,
+            settled: false,
+        }
+    }
+
+    /// Records how the call ended. Its result may be handed out only after this.
+    pub(super) fn settle(mut self, ended: &Ended) -> Result<()> {
+        self.settled = true;
+        let (outcome, rule) = match &ended.outcome {
+            Ok(_) => (Outcome::Ok, None),
+            Err(failure) => (Outcome::Failed(failure.kind), failure.rule.clone()),
+        };
+        self.recording
+            .call(&self.about, outcome, rule, ended.usage, &ended.record)
+    }
+}
+
+impl Drop for Pending<'_> {
+    fn drop(&mut self) {
+        if self.settled {
+            return;
+        }
+        let record = self.recorder.take();
+        let outcome = Outcome::Failed(ErrorKind::Cancelled);
+        let appended = self
+            .recording
+            .call(&self.about, outcome, None, Usage::default(), &record);
+        if let Err(error) = appended {
+            tracing::error!(%error, "a call that its caller gave up is not on record");
+        }
+    }
+}

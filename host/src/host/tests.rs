@@ -1,0 +1,443 @@
+use std::{
+    sync::Mutex,
+    time::{Duration, Instant},
+};
+
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+use toolcell_policy::Policy;
+
+use super::*;
+use crate::{
+    CallId, Content,
+    audit::{AuditError, AuditRecord, AuditSink, Outcome},
+    sandbox::fixtures::{ECHO, SPIN, tool, tool_with},
+};
+
+/// Remembers every record.
+#[derive(Clone, Default)]
+struct Seen(Arc<Mutex<Vec<AuditRecord>>>);
+
+impl AuditSink for Seen {
+    fn append(&self, record: &AuditRecord) -> Result<(), AuditError> {
+        self.0.lock().unwrap().push(record.clone());
+        Ok(())
+    }
+}
+
+impl Seen {
+    /// The outcome of every call on record.
+    fn outcomes(&self) -> Vec<Outcome> {
+        self.records(|record| match record {
+            AuditRecord::Call(call) => Some(call.outcome),
+            _ => None,
+        })
+    }
+
+    /// Access, effect and rule of every decision on record.
+    fn decisions(&self) -> Vec<(String, String, String)> {
+        self.records(|record| match record {
+            AuditRecord::Decision(it) => Some((
+                it.access.clone(),
+                format!("{:?}", it.effect),
+                it.rule.clone(),
+            )),
+            _ => None,
+        })
+    }
+
+    fn records<T>(&self, pick: impl Fn(&AuditRecord) -> Option<T>) -> Vec<T> {
+        self.0.lock().unwrap().iter().filter_map(pick).collect()
+    }
+}
+
+fn policy(text: &str) -> Policy {
+    Policy::from_toml(text).unwrap()
+}
+
+fn builder(text: &str) -> ToolHostBuilder {
+    let mut engine = crate::EngineOptions::default();
+    engine.concurrency = 4;
+    ToolHost::builder().policy(policy(text)).engine(engine)
+}
+
+async fn host_with(text: &str, body: &str) -> (ToolHost, Seen) {
+    let seen = Seen::default();
+    let host = builder(text).audit(seen.clone()).build().unwrap();
+    host.load_bytes("t", tool("", body)).await.unwrap();
+    (host, seen)
+}
+
+/// A package with this manifest, which echoes its input.
+fn package(manifest: &str, body: &str) -> Vec<u8> {
+    let manifest = manifest.replace('"', "\\\"").replace('\n', "\\n");
+    tool_with(
+        &format!("(@custom \"toolcell:manifest\" \"{manifest}\")"),
+        "",
+        body,
+    )
+}
+
+fn manifest(name: &str, tool: &str, more: &str) -> String {
+    let input = if more.contains("input = ") {
+        ""
+    } else {
+        "input = { type = \"object\" }\n"
+    };
+    format!(
+        "name = \"{name}\"\nversion = \"0.1.0\"\n[[tool]]\nname = \"{tool}\"\ndescription = \"A test\"\n{input}{more}\n"
+    )
+}
+
+fn call(tool: &str) -> ToolCall {
+    ToolCall::new(tool, json!({"a": 1}))
+}
+
+fn kind(result: &ToolResult) -> ErrorKind {
+    result.failure.as_ref().unwrap().kind
+}
+
+#[tokio::test]
+async fn a_tool_is_loaded_listed_and_called() {
+    let (host, seen) = host_with("", ECHO).await;
+    let tools = host.tools();
+    assert_eq!(tools.len(), 1);
+    assert_eq!(
+        (tools[0].public_name.as_str(), tools[0].package.as_str()),
+        ("t", "t")
+    );
+    assert_eq!(tools[0].origin, "bytes named t");
+    let result = host
+        .call(call("t").with_id(CallId::new("c1")))
+        .await
+        .unwrap();
+    assert_eq!(result.text(), "{\"a\":1}");
+    assert!(!result.is_error() && result.usage.wall_us > 0);
+    assert_eq!(seen.outcomes(), [Outcome::Ok]);
+    let sessions = seen.records(|record| match record {
+        AuditRecord::Session(session) => Some(session.policy.clone()),
+        _ => None,
+    });
+    assert_eq!(sessions, [["project toolcell.toml"]]);
+}
+
+#[tokio::test]
+async fn an_unknown_tool_gets_the_nearest_names() {
+    let host = builder("").build().unwrap();
+    host.load_bytes("weather", tool("", ECHO)).await.unwrap();
+    let result = host.call(call("wether")).await.unwrap();
+    assert_eq!(kind(&result), ErrorKind::UnknownTool);
+    assert_eq!(
+        result.text(),
+        "there is no tool `wether`; did you mean weather?"
+    );
+    let result = host.call(call("\u{1b}[31mx")).await.unwrap();
+    assert!(!result.text().contains('\u{1b}'));
+}
+
+#[tokio::test]
+async fn an_input_that_does_not_fit_is_refused_with_its_place() {
+    let host = builder("").build().unwrap();
+    let schema = "input = { type = \"object\", properties = { city = { type = \"string\" } } }";
+    let bytes = package(&manifest("w", "w", schema), ECHO);
+    host.load_bytes("w", bytes).await.unwrap();
+    let result = host
+        .call(ToolCall::new("w", json!({"city": 3})))
+        .await
+        .unwrap();
+    assert_eq!(kind(&result), ErrorKind::InvalidInput);
+    assert!(result.text().contains("/city: "), "{}", result.text());
+    let long = json!({"city": "x".repeat(crate::engine::limits::INPUT_BYTES)});
+    let result = host.call(ToolCall::new("w", long)).await.unwrap();
+    assert_eq!(kind(&result), ErrorKind::InvalidInput);
+    assert!(result.text().contains("1048576 bytes"), "{}", result.text());
+}
+
+#[tokio::test]
+async fn an_answer_that_does_not_fit_its_schema_is_refused() {
+    let host = builder("").build().unwrap();
+    let schema = "output = { type = \"object\", required = [\"b\"] }";
+    host.load_bytes("o", package(&manifest("o", "o", schema), ECHO))
+        .await
+        .unwrap();
+    let result = host.call(call("o")).await.unwrap();
+    assert_eq!(kind(&result), ErrorKind::InvalidOutput);
+    assert!(result.structured.is_none());
+    let result = host
+        .call(ToolCall::new("o", json!({"b": 2})))
+        .await
+        .unwrap();
+    assert_eq!(result.structured, Some(json!({"b": 2})));
+}
+
+#[tokio::test]
+async fn a_denied_tool_does_not_run_and_names_the_rule() {
+    let (host, seen) = host_with("[tool.t]\napprove = \"deny\"", ECHO).await;
+    let result = host.call(call("t")).await.unwrap();
+    assert_eq!(kind(&result), ErrorKind::Denied);
+    let rule = result.failure.unwrap().rule.unwrap();
+    assert_eq!(rule, "toolcell.toml:2 tool.t.approve");
+    assert_eq!(result.denials.len(), 1);
+    assert_eq!(seen.decisions(), [("call".into(), "Deny".into(), rule)]);
+    assert_eq!(seen.outcomes(), [Outcome::Failed(ErrorKind::Denied)]);
+}
+
+struct Says(Approval, Arc<Mutex<Vec<ApprovalRequest>>>);
+
+impl Approver for Says {
+    async fn approve(&self, request: &ApprovalRequest) -> Approval {
+        self.1.lock().unwrap().push(request.clone());
+        self.0
+    }
+}
+
+#[tokio::test]
+async fn somebody_is_asked_and_nobody_means_no() {
+    const ASK: &str = "[tool.t]\napprove = \"ask\"";
+    let (host, seen) = host_with(ASK, ECHO).await;
+    let result = host.call(call("t")).await.unwrap();
+    assert_eq!(kind(&result), ErrorKind::Denied);
+    assert_eq!(seen.decisions().len(), 1);
+
+    for (answer, expected) in [
+        (Approval::Allow, None),
+        (Approval::Deny, Some(ErrorKind::Denied)),
+    ] {
+        let asked = Arc::default();
+        let seen = Seen::default();
+        let host = builder(ASK)
+            .approver(Says(answer, Arc::clone(&asked)))
+            .audit(seen.clone())
+            .build()
+            .unwrap();
+        host.load_bytes("t", tool("", ECHO)).await.unwrap();
+        let result = host.call(call("t")).await.unwrap();
+        assert_eq!(result.failure.map(|failure| failure.kind), expected);
+        let asked = asked.lock().unwrap();
+        assert_eq!(asked[0].access, "call");
+        assert_eq!(asked[0].input_preview, "{\"a\":1}");
+        assert_eq!(asked[0].rule, "toolcell.toml:2 tool.t.approve");
+        assert_eq!(seen.decisions().len(), 2);
+        assert_eq!(seen.decisions()[1].2, "approver");
+    }
+}
+
+struct Never;
+
+impl Approver for Never {
+    async fn approve(&self, _: &ApprovalRequest) -> Approval {
+        std::future::pending().await
+    }
+}
+
+#[tokio::test]
+async fn a_question_without_an_answer_is_given_up() {
+    let host = builder("[tool.t]\napprove = \"ask\"")
+        .approver(Never)
+        .build()
+        .unwrap();
+    host.load_bytes("t", tool("", ECHO)).await.unwrap();
+    let mut context = CallContext::default();
+    context.deadline = Some(Instant::now() + Duration::from_millis(20));
+    let result = host.call_with(call("t"), &context).await.unwrap();
+    assert_eq!(kind(&result), ErrorKind::LimitTime);
+    let context = CallContext::default();
+    context.cancel.cancel();
+    let result = host.call_with(call("t"), &context).await.unwrap();
+    assert_eq!(kind(&result), ErrorKind::Cancelled);
+}
+
+#[tokio::test]
+async fn limits_of_the_policy_hold() {
+    let (host, seen) = host_with("[default.limits]\ntime = \"50ms\"", SPIN).await;
+    let begin = Instant::now();
+    let result = host.call(call("t")).await.unwrap();
+    assert_eq!(kind(&result), ErrorKind::LimitTime);
+    assert!(begin.elapsed() < Duration::from_secs(10));
+    assert_eq!(seen.outcomes(), [Outcome::Failed(ErrorKind::LimitTime)]);
+
+    let (host, _) = host_with("[default.limits]\nfuel = 1000000", SPIN).await;
+    let result = host.call(call("t")).await.unwrap();
+    assert_eq!(kind(&result), ErrorKind::LimitCpu);
+    assert_eq!(result.usage.fuel, Some(1_000_000));
+}
+
+#[tokio::test]
+async fn an_earlier_deadline_of_the_caller_holds() {
+    let (host, _) = host_with("", SPIN).await;
+    let mut context = CallContext::default();
+    context.deadline = Some(Instant::now() + Duration::from_millis(30));
+    let result = host.call_with(call("t"), &context).await.unwrap();
+    assert_eq!(kind(&result), ErrorKind::LimitTime);
+}
+
+/// Starts a call that spins until its token is cancelled.
+fn spin(
+    host: &ToolHost,
+) -> (
+    tokio::task::JoinHandle<Result<ToolResult>>,
+    CancellationToken,
+) {
+    let context = CallContext::default();
+    let cancel = context.cancel.clone();
+    let host = host.clone();
+    let running = tokio::spawn(async move { host.call_with(call("t"), &context).await });
+    (running, cancel)
+}
+
+#[tokio::test]
+async fn a_call_too_many_is_busy_after_a_bounded_wait() {
+    let (host, _) = host_with("[default.limits]\nconcurrency = 1", SPIN).await;
+    let (running, cancel) = spin(&host);
+    tokio::task::yield_now().await;
+    let mut context = CallContext::default();
+    context.deadline = Some(Instant::now() + Duration::from_millis(50));
+    let result = host.call_with(call("t"), &context).await.unwrap();
+    assert!(
+        matches!(kind(&result), ErrorKind::Busy | ErrorKind::LimitTime),
+        "{result:?}"
+    );
+    cancel.cancel();
+    assert_eq!(kind(&running.await.unwrap().unwrap()), ErrorKind::Cancelled);
+    assert!(calling::MAX_WAIT <= Duration::from_secs(5));
+}
+
+#[tokio::test]
+async fn a_rate_holds() {
+    let (host, _) = host_with("[tool.t.limits]\nrate = \"2/h\"", ECHO).await;
+    assert!(!host.call(call("t")).await.unwrap().is_error());
+    assert!(!host.call(call("t")).await.unwrap().is_error());
+    let result = host.call(call("t")).await.unwrap();
+    assert_eq!(kind(&result), ErrorKind::Busy);
+    assert!(result.text().contains("free again in"), "{}", result.text());
+}
+
+#[tokio::test]
+async fn a_call_whose_caller_goes_away_is_on_record() {
+    let (host, seen) = host_with("", SPIN).await;
+    let ended = tokio::time::timeout(Duration::from_millis(20), host.call(call("t"))).await;
+    assert!(ended.is_err());
+    assert_eq!(seen.outcomes(), [Outcome::Failed(ErrorKind::Cancelled)]);
+}
+
+/// Takes so many records and no more.
+struct Full(Mutex<u32>);
+
+impl AuditSink for Full {
+    fn append(&self, _: &AuditRecord) -> Result<(), AuditError> {
+        let mut left = self.0.lock().unwrap();
+        match left.checked_sub(1) {
+            Some(less) => {
+                *left = less;
+                Ok(())
+            }
+            None => Err(AuditError::Write {
+                path: "audit.jsonl".into(),
+                source: std::io::Error::from(std::io::ErrorKind::StorageFull),
+            }),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_result_that_is_not_on_record_is_withheld() {
+    let host = builder("").audit(Full(Mutex::new(1))).build().unwrap();
+    host.load_bytes("t", tool("", ECHO)).await.unwrap();
+    let error = host.call(call("t")).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Internal);
+    assert!(
+        error.message().contains("audit log takes no record"),
+        "{error}"
+    );
+    assert!(builder("").audit(Full(Mutex::new(0))).build().is_err());
+}
+
+#[tokio::test]
+async fn names_that_are_taken_or_look_alike_are_refused() {
+    let host = builder("").build().unwrap();
+    host.load_bytes("t", tool("", ECHO)).await.unwrap();
+    let error = host.load_bytes("t", tool("", ECHO)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidManifest);
+    assert!(error.message().contains("loaded already"), "{error}");
+    host.load_bytes("tool", package(&manifest("tool", "a-b", ""), ECHO))
+        .await
+        .unwrap();
+    let alike = package(&manifest("tool-a", "b", ""), ECHO);
+    let error = host.load_bytes("x", alike).await.unwrap_err();
+    assert!(error.message().contains("looks like `tool_a-b`"), "{error}");
+    assert_eq!(host.tools().len(), 2);
+}
+
+#[tokio::test]
+async fn a_package_is_reloaded_as_a_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("t.wasm");
+    let host = builder("").build().unwrap();
+    std::fs::write(&path, tool("", ECHO)).unwrap();
+    host.load_file(&path).await.unwrap();
+    std::fs::write(&path, tool("", "(call $text (i32.const 0) (i32.const 0))")).unwrap();
+    host.reload_file(&path).await.unwrap();
+    assert_eq!(
+        host.call(call("t")).await.unwrap().content,
+        [Content::text("")]
+    );
+    std::fs::write(&path, "broken").unwrap();
+    assert!(host.reload_file(&path).await.is_err());
+    assert_eq!(host.tools().len(), 1);
+}
+
+#[tokio::test]
+async fn the_policys_own_packages_are_loaded() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("a.wasm"), tool("", ECHO)).unwrap();
+    std::fs::write(
+        dir.path().join("b.wasm"),
+        package(&manifest("c", "c", ""), ECHO),
+    )
+    .unwrap();
+    let text =
+        "[tool.a]\nfrom = \"a.wasm\"\n[tool.b]\nfrom = \"b.wasm\"\n[tool.d]\nfrom = \"d.wasm\"";
+    let host = builder(text).base_dir(dir.path()).build().unwrap();
+    let error = host.load_policy_tools().await.unwrap_err();
+    assert!(
+        error.message().contains("toolcell.toml:3 tool.b: "),
+        "{error}"
+    );
+    assert!(error.message().contains("is called `c`"), "{error}");
+    assert!(error.message().contains("d.wasm"), "{error}");
+    assert_eq!(host.tools().len(), 1);
+    assert_eq!(host.tools()[0].origin, "a.wasm");
+
+    let host = builder("[tool.a]\nfrom = \"a.wasm\"").build().unwrap();
+    let error = host.load_policy_tools().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidPolicy);
+    let host = builder("[tool.a]\nfrom = \"builtin:nothing\"")
+        .build()
+        .unwrap();
+    let error = host.load_policy_tools().await.unwrap_err();
+    assert!(
+        error.message().contains("no built-in package `nothing`"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn a_cache_that_cannot_be_used_is_no_failure() {
+    let host = builder("").cache_dir("/proc/none/cache").build().unwrap();
+    assert!(host.engine_report().cache.starts_with("not used: "));
+    host.load_bytes("t", tool("", ECHO)).await.unwrap();
+    assert!(!host.call(call("t")).await.unwrap().is_error());
+    assert_eq!(host.engine_report().wasmtime, "48.0.8");
+}
+
+#[tokio::test]
+async fn a_wrong_schema_is_a_load_error() {
+    let host = builder("").build().unwrap();
+    let schema = "output = { \"$ref\" = \"https://example.com/schema.json\" }";
+    let error = host
+        .load_bytes("o", package(&manifest("o", "o", schema), ECHO))
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidManifest);
+    assert!(host.tools().is_empty());
+}

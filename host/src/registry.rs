@@ -1,0 +1,174 @@
+//! Public name -> prepared tool. Listing reads what was prepared when the package was loaded; nothing runs.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    time::{Duration, Instant},
+};
+
+use tokio::sync::Semaphore;
+use toolcell_policy::{Decision, Rate, ToolDefinition, names};
+
+use crate::{Error, ErrorKind, Result, sandbox::Prepared, schema::Schema};
+
+/// How many similar names are suggested for one that does not exist.
+const SUGGESTIONS: usize = 3;
+
+/// One tool, ready to be called.
+pub(crate) struct Tool {
+    /// The name it is called by.
+    pub(crate) public_name: String,
+    /// What its manifest says about it.
+    pub(crate) definition: ToolDefinition,
+    /// The package it belongs to.
+    pub(crate) package: Arc<PackageInfo>,
+    /// What the policy says about it.
+    pub(crate) decision: Decision,
+    pub(crate) input: Schema,
+    pub(crate) output: Option<Schema>,
+    pub(crate) prepared: Prepared,
+    /// One permit for each call that may run at the same time.
+    pub(crate) slots: Arc<Semaphore>,
+    pub(crate) rate: Option<RateLimiter>,
+}
+
+/// What the tools of one package have in common.
+#[derive(Debug)]
+pub(crate) struct PackageInfo {
+    pub(crate) name: String,
+    /// SHA-256 of the component in hexadecimal digits.
+    pub(crate) digest: String,
+    /// Where it was loaded from.
+    pub(crate) origin: String,
+}
+
+/// The tools of a host.
+#[derive(Default)]
+pub(crate) struct Registry {
+    tools: RwLock<BTreeMap<String, Arc<Tool>>>,
+}
+
+impl Registry {
+    /// The tool with this public name.
+    pub(crate) fn get(&self, name: &str) -> Option<Arc<Tool>> {
+        self.read().get(name).cloned()
+    }
+
+    /// Every tool, sorted by its public name.
+    pub(crate) fn all(&self) -> Vec<Arc<Tool>> {
+        self.read().values().cloned().collect()
+    }
+
+    /// Names of tools that look like `name`, the most similar first.
+    pub(crate) fn nearest(&self, name: &str) -> Vec<String> {
+        let tools = self.read();
+        let mut similar: Vec<(f64, &String)> = tools
+            .keys()
+            .map(|known| (strsim::jaro_winkler(name, known), known))
+            .filter(|(similarity, _)| *similarity > 0.75)
+            .collect();
+        similar.sort_by(|a, b| b.0.total_cmp(&a.0));
+        similar
+            .into_iter()
+            .take(SUGGESTIONS)
+            .map(|(_, known)| known.clone())
+            .collect()
+    }
+
+    /// Adds the tools of one package, all or none. With `replace`, they take the place of the package's tools that
+    /// are there; calls that run finish with the old ones.
+    ///
+    /// # Errors
+    ///
+    /// `invalid_manifest` where a name is taken, looks like one that is taken, or the package is loaded already.
+    pub(crate) fn add(&self, package: &str, tools: Vec<Tool>, replace: bool) -> Result<()> {
+        let mut registered = self.write();
+        let mut next = registered.clone();
+        if replace {
+            next.retain(|_, tool| tool.package.name != package);
+        } else if let Some(tool) = next.values().find(|tool| tool.package.name == package) {
+            return Err(Error::new(
+                ErrorKind::InvalidManifest,
+                format!(
+                    "the package `{package}` is loaded already, from {}",
+                    tool.package.origin
+                ),
+            )
+            .with_help("Reload it to put another version in its place."));
+        }
+        for tool in tools {
+            check_name(&next, &tool)?;
+            next.insert(tool.public_name.clone(), Arc::new(tool));
+        }
+        *registered = next;
+        Ok(())
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, BTreeMap<String, Arc<Tool>>> {
+        // The map is replaced as a whole, so it is complete whatever happened to a thread that held the lock.
+        self.tools.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, BTreeMap<String, Arc<Tool>>> {
+        self.tools.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A model tells tools apart by their names alone.
+fn check_name(registered: &BTreeMap<String, Arc<Tool>>, tool: &Tool) -> Result<()> {
+    let name = &tool.public_name;
+    let clash = registered
+        .iter()
+        .find(|(other, _)| *other == name || names::confusable(other, name));
+    let Some((other, its)) = clash else {
+        return Ok(());
+    };
+    let why = if other == name {
+        "has the same public name as".to_owned()
+    } else {
+        format!("has a public name that looks like `{other}` of")
+    };
+    Err(Error::new(
+        ErrorKind::InvalidManifest,
+        format!(
+            "the tool `{name}` of the package `{}` {why} the package `{}`",
+            tool.package.name, its.package.name
+        ),
+    )
+    .with_help("Load only one of them, or rename one in its manifest."))
+}
+
+/// Lets a tool be called so many times in a period, evenly or in one go.
+#[derive(Debug)]
+pub(crate) struct RateLimiter {
+    rate: Rate,
+    /// When the allowance would be whole again.
+    whole_at: Mutex<Option<Instant>>,
+}
+
+impl RateLimiter {
+    pub(crate) fn new(rate: Rate) -> Self {
+        Self {
+            rate,
+            whole_at: Mutex::new(None),
+        }
+    }
+
+    /// Takes one call from the allowance.
+    ///
+    /// # Errors
+    ///
+    /// How long to wait until the next one is allowed.
+    pub(crate) fn take(&self, now: Instant) -> Result<(), Duration> {
+        let period = Duration::from_secs(self.rate.seconds.into());
+        let each = period / self.rate.count.max(1);
+        let mut whole_at = self.whole_at.lock().unwrap_or_else(PoisonError::into_inner);
+        let next = whole_at.unwrap_or(now).max(now) + each;
+        let ahead = next.saturating_duration_since(now);
+        if ahead > period {
+            return Err(ahead - period);
+        }
+        *whole_at = Some(next);
+        Ok(())
+    }
+}
