@@ -1,9 +1,18 @@
-//! What a sandbox can reach: one file for each WIT import. None of them names another, and none names the sandbox.
+//! What a sandbox can reach: one file for each WIT import. None of them names another, nor the sandbox; all of them
+//! write to the call's recorder.
 
 use crate::ErrorKind;
 
+mod bindings;
+pub(crate) mod files;
+#[cfg(test)]
+mod fixtures;
 pub(crate) mod http;
+pub(crate) mod log;
+pub(crate) mod progress;
 pub(crate) mod recorder;
+pub(crate) mod tools;
+pub(crate) mod wasi;
 
 /// Ends a call because one of its limits is used up. The limit itself is in the call's recorder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

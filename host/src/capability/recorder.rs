@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::{CallEvent, CallId, Denial, ErrorKind, EventSink};
+use crate::{CallEvent, CallId, Denial, ErrorKind, EventSink, text::escape_control};
 
 use super::LimitExceeded;
 
@@ -10,7 +10,7 @@ use super::LimitExceeded;
 pub(crate) const MAX_DENIALS: usize = 64;
 /// How many touched paths of a call are kept. More are only counted.
 pub(crate) const MAX_PATHS: usize = 256;
-/// The longest access or path that is kept, in bytes. The rest is cut off, so that a guest cannot fill the host's
+/// The longest access or path that is kept, in bytes before control characters are escaped. The rest is cut off, so that a guest cannot fill the host's
 /// memory or the audit log with names.
 pub(crate) const MAX_TEXT_BYTES: usize = 1024;
 
@@ -86,8 +86,8 @@ impl Recorder {
 
     /// Records a refused access and tells the listener.
     pub(crate) fn deny(&self, mut denial: Denial) {
-        cut(&mut denial.access);
-        cut(&mut denial.reason);
+        denial.access = shown(&denial.access);
+        denial.reason = shown(&denial.reason);
         let kept = {
             let mut record = self.lock();
             record.denials_total += 1;
@@ -104,9 +104,10 @@ impl Recorder {
 
     /// Records the use of a guest path. A second use of the same kind is not recorded again.
     pub(crate) fn touch(&self, path: &str, used: PathUse) {
-        let mut path = path.to_owned();
-        cut(&mut path);
-        let touched = TouchedPath { path, used };
+        let touched = TouchedPath {
+            path: shown(path),
+            used,
+        };
         let mut record = self.lock();
         if record.paths.contains(&touched) {
             return;
@@ -160,11 +161,14 @@ impl Recorder {
     }
 }
 
-fn cut(text: &mut String) {
+/// A guest's text as it is kept: one line, and not too long.
+fn shown(text: &str) -> String {
+    let start = text.get(..text.floor_char_boundary(MAX_TEXT_BYTES));
+    let mut shown = escape_control(start.unwrap_or_default()).into_owned();
     if text.len() > MAX_TEXT_BYTES {
-        text.truncate(text.floor_char_boundary(MAX_TEXT_BYTES));
-        text.push('…');
+        shown.push('…');
     }
+    shown
 }
 
 #[cfg(test)]
@@ -233,6 +237,16 @@ mod tests {
         let record = recorder.snapshot();
         assert!(record.paths[0].path.len() <= MAX_TEXT_BYTES + '…'.len_utf8());
         assert!(record.denials[0].access.ends_with("ä…"));
+    }
+
+    #[test]
+    fn what_is_kept_is_one_line() {
+        let (recorder, _) = listening();
+        recorder.touch("/work/\u{1b}[2J", PathUse::Read);
+        recorder.deny(denial("read /work/a\n{\"fake\":1}"));
+        let record = recorder.take();
+        assert_eq!(record.paths[0].path, "/work/\\u{1b}[2J");
+        assert_eq!(record.denials[0].access, "read /work/a\\n{\"fake\":1}");
     }
 
     #[test]

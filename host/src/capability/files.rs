@@ -1,0 +1,219 @@
+//! Granted directories. How a path resolves is wasmtime-wasi's business alone: this layer sits in front of its host
+//! functions, refuses what no grant covers, charges quotas, and records what was touched, under guest paths only.
+
+use std::{collections::HashMap, sync::Arc};
+
+use toolcell_policy::{FileAccess, Rule};
+use wasmtime::component::{HasData, Linker, Resource, ResourceTableError};
+use wasmtime_wasi::{
+    filesystem::{Descriptor, WasiFilesystemCtxView},
+    p2::{
+        FsError, FsResult,
+        bindings::filesystem::{preopens, types, types::ErrorCode},
+    },
+};
+
+use crate::{
+    Denial,
+    capability::recorder::{PathUse, Recorder},
+};
+
+mod host;
+mod quota;
+mod roots;
+#[cfg(test)]
+mod tests;
+
+use quota::Quota;
+pub(crate) use roots::{FileRoots, RootRules};
+
+/// What one call knows about its files.
+pub(crate) struct FilesState {
+    roots: Arc<FileRoots>,
+    recorder: Recorder,
+    quota: Quota,
+    /// Where each open descriptor points, by its number in the resource table.
+    places: HashMap<u32, Place>,
+}
+
+/// Which root a descriptor came from, and its path as the guest sees it.
+#[derive(Clone)]
+struct Place {
+    root: Root,
+    path: Arc<str>,
+}
+
+/// A granted root by its index, or the phantom `/` that stands for everything else.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Root {
+    Granted(usize),
+    Phantom,
+}
+
+/// One use of one path that the guest asked for.
+struct Access {
+    root: Root,
+    path: String,
+    used: PathUse,
+}
+
+impl FilesState {
+    /// The state of a new call on opened roots. Its quotas are those of the grants.
+    pub(crate) fn new(roots: Arc<FileRoots>, recorder: Recorder) -> Self {
+        let limits = roots.grants().limits();
+        Self {
+            quota: Quota::new(limits.written, limits.created.into(), recorder.clone()),
+            roots,
+            recorder,
+            places: HashMap::new(),
+        }
+    }
+
+    /// Bytes that the call wrote to files, holes included.
+    pub(crate) fn written_bytes(&self) -> u64 {
+        self.quota.written()
+    }
+
+    /// Files, directories and links that the call created.
+    pub(crate) fn created(&self) -> u64 {
+        self.quota.created()
+    }
+}
+
+/// The file system as one host call sees it: wasmtime-wasi's own view, and ours of the call.
+pub(crate) struct FilesView<'a> {
+    /// What everything permitted is delegated to.
+    pub(crate) inner: WasiFilesystemCtxView<'a>,
+    /// What the call knows about its files.
+    pub(crate) state: &'a mut FilesState,
+}
+
+struct HasFiles;
+
+impl HasData for HasFiles {
+    type Data<'a> = FilesView<'a>;
+}
+
+/// Links `wasi:filesystem`, guarded.
+pub(crate) fn add_to_linker<T: Send + 'static>(
+    linker: &mut Linker<T>,
+    get: fn(&mut T) -> FilesView<'_>,
+) -> wasmtime::Result<()> {
+    types::add_to_linker::<T, HasFiles>(linker, get)?;
+    preopens::add_to_linker::<T, HasFiles>(linker, get)
+}
+
+impl FilesView<'_> {
+    fn place(&self, fd: &Resource<Descriptor>) -> FsResult<Place> {
+        self.state
+            .places
+            .get(&fd.rep())
+            .cloned()
+            .ok_or_else(|| FsError::trap(ResourceTableError::NotPresent))
+    }
+
+    /// The access that using `path` below a descriptor is, or a recorded denial.
+    fn access_at(&self, fd: &Resource<Descriptor>, path: &str, used: PathUse) -> FsResult<Access> {
+        let place = self.place(fd)?;
+        self.admit(Access {
+            root: place.root,
+            path: join(&place.path, path),
+            used,
+        })
+    }
+
+    /// The access that using a descriptor itself is, or a recorded denial.
+    fn access(&self, fd: &Resource<Descriptor>, used: PathUse) -> FsResult<Access> {
+        let place = self.place(fd)?;
+        self.admit(Access {
+            root: place.root,
+            path: place.path.to_string(),
+            used,
+        })
+    }
+
+    /// Refuses what the grants refuse whatever the path resolves to.
+    fn admit(&self, access: Access) -> FsResult<Access> {
+        let roots = &self.state.roots;
+        let wanted = match access.used {
+            PathUse::Read => FileAccess::Read,
+            PathUse::Write => FileAccess::Write,
+        };
+        match access.root {
+            Root::Granted(index) => {
+                let grant = roots.grant(index);
+                if grant.is_some_and(|grant| grant.access >= wanted) {
+                    return Ok(access);
+                }
+                Err(self.deny(&[&access], "the directory is granted for reading only"))
+            }
+            Root::Phantom => {
+                let verdict = roots.grants().check_file(&access.path, wanted);
+                let reason = if verdict.is_allowed() {
+                    "a granted path must be reached through its own directory"
+                } else {
+                    &verdict.reason
+                };
+                Err(self.refuse(&[&access], &verdict.rule, reason))
+            }
+        }
+    }
+
+    /// Refuses under the rule of the grant that the last access is below.
+    fn deny(&self, accesses: &[&Access], reason: &str) -> FsError {
+        let last = accesses.last().map(|access| access.root);
+        match last {
+            Some(Root::Granted(index)) if let Some(grant) = self.state.roots.grant(index) => {
+                self.refuse(accesses, &grant.rule, reason)
+            }
+            _ => ErrorCode::NotPermitted.into(),
+        }
+    }
+
+    /// Records a refusal, and gives the error that the guest sees.
+    fn refuse(&self, accesses: &[&Access], rule: &Rule, reason: &str) -> FsError {
+        let used = accesses.last().map_or("", |last| last.used.as_str());
+        let paths: Vec<&str> = accesses.iter().map(|a| a.path.as_str()).collect();
+        self.state.recorder.deny(Denial {
+            capability: "files".into(),
+            access: format!("{used} {}", paths.join(" to ")),
+            rule: rule.to_string(),
+            reason: reason.into(),
+        });
+        ErrorCode::NotPermitted.into()
+    }
+
+    /// Records what became of accesses that were delegated.
+    fn settle<T>(&self, accesses: &[&Access], result: FsResult<T>) -> FsResult<T> {
+        match &result {
+            Ok(_) => {
+                for access in accesses {
+                    self.state.recorder.touch(&access.path, access.used);
+                }
+            }
+            Err(error) if error.downcast_ref() == Some(&ErrorCode::NotPermitted) => {
+                self.deny(
+                    accesses,
+                    "the path leads out of its directory, or the operating system refused it",
+                );
+            }
+            Err(_) => {}
+        }
+        result
+    }
+}
+
+/// The path that a guest means by `path` below the directory `base`, as it wrote it: resolving `..` here could be
+/// wrong, since only the file system knows where a link leads.
+fn join(base: &str, path: &str) -> String {
+    let path = path.strip_prefix("./").unwrap_or(path);
+    if path.starts_with('/') {
+        path.to_owned()
+    } else if path.is_empty() || path == "." {
+        base.to_owned()
+    } else if base.ends_with('/') {
+        format!("{base}{path}")
+    } else {
+        format!("{base}/{path}")
+    }
+}

@@ -1,0 +1,445 @@
+//! The host functions of `wasi:filesystem`: check, charge, delegate, record.
+
+use std::sync::Arc;
+
+use wasmtime::component::Resource;
+use wasmtime_wasi::{
+    filesystem::Descriptor,
+    p2::{
+        DynInputStream, DynOutputStream, FsError, FsResult,
+        bindings::filesystem::{
+            preopens,
+            types::{
+                self, Advice, DescriptorFlags, DescriptorStat, DescriptorType, DirectoryEntry,
+                DirectoryEntryStream, ErrorCode, Filesize, HostDescriptor,
+                HostDirectoryEntryStream, MetadataHashValue, NewTimestamp, OpenFlags, PathFlags,
+            },
+        },
+    },
+};
+
+use super::{
+    Access, FilesView, Place, Root,
+    quota::{QuotaStream, hole_before},
+};
+use crate::capability::{
+    LimitExceeded,
+    recorder::PathUse::{Read, Write},
+};
+
+impl From<LimitExceeded> for FsError {
+    fn from(limit: LimitExceeded) -> Self {
+        Self::trap(limit)
+    }
+}
+
+impl FilesView<'_> {
+    /// Refuses FIFOs, devices and sockets: opening one may block a thread for ever, or reach a driver or a server
+    /// that no grant is about. Gives whether the path exists.
+    async fn refuse_special(
+        &mut self,
+        fd: &Resource<Descriptor>,
+        flags: PathFlags,
+        path: &str,
+        access: &Access,
+    ) -> FsResult<bool> {
+        let stat = self.inner.stat_at(borrow(fd), flags, path.to_owned()).await;
+        match stat {
+            Ok(stat) if is_plain(stat.type_) => Ok(true),
+            Ok(_) => Err(self.deny(&[access], SPECIAL)),
+            Err(error) if error.downcast_ref() == Some(&ErrorCode::NoEntry) => Ok(false),
+            Err(error) => self.settle(&[access], Err(error)),
+        }
+    }
+
+    /// Closes again what turns out to be special: another process may have exchanged it since it was checked.
+    async fn refuse_opened(
+        &mut self,
+        opened: Resource<Descriptor>,
+        access: &Access,
+    ) -> FsResult<Resource<Descriptor>> {
+        let error = match self.inner.get_type(borrow(&opened)).await {
+            Ok(kind) if is_plain(kind) => return Ok(opened),
+            Ok(_) => self.deny(&[access], SPECIAL),
+            Err(error) => error,
+        };
+        HostDescriptor::drop(&mut self.inner, opened).map_err(FsError::trap)?;
+        Err(error)
+    }
+
+    /// Keeps a created thing charged only if it was created.
+    fn settle_created<T>(&self, accesses: &[&Access], result: FsResult<T>) -> FsResult<T> {
+        if result.is_err() {
+            self.state.quota.not_created();
+        }
+        self.settle(accesses, result)
+    }
+
+    fn output_stream(
+        &mut self,
+        stream: Resource<DynOutputStream>,
+        start: Option<(Arc<std::fs::File>, u64)>,
+    ) -> FsResult<Resource<DynOutputStream>> {
+        let inner = self.inner.table.delete(stream)?;
+        let quota = self.state.quota.clone();
+        let guarded: DynOutputStream = Box::new(QuotaStream::new(inner, quota, start));
+        Ok(self.inner.table.push(guarded)?)
+    }
+
+    fn file(&self, fd: &Resource<Descriptor>) -> FsResult<Option<Arc<std::fs::File>>> {
+        Ok(match self.inner.table.get(fd)? {
+            Descriptor::File(file) => Some(file.file.clone()),
+            Descriptor::Dir(_) => None,
+        })
+    }
+}
+
+const SPECIAL: &str = "only files and directories can be opened, no FIFO, device or socket";
+
+fn is_plain(kind: DescriptorType) -> bool {
+    // A symbolic link is left to the open itself, which refuses to follow it where it must not.
+    matches!(
+        kind,
+        DescriptorType::Directory | DescriptorType::RegularFile | DescriptorType::SymbolicLink
+    )
+}
+
+/// The same descriptor once more, for a second host function of the same call.
+fn borrow(fd: &Resource<Descriptor>) -> Resource<Descriptor> {
+    Resource::new_borrow(fd.rep())
+}
+
+impl preopens::Host for FilesView<'_> {
+    fn get_directories(&mut self) -> wasmtime::Result<Vec<(Resource<Descriptor>, String)>> {
+        let roots = self.state.roots.clone();
+        let mut directories = Vec::new();
+        for (root, dir, guest) in roots.directories() {
+            let fd = self.inner.table.push(Descriptor::Dir(dir))?;
+            let path: Arc<str> = guest.into();
+            self.state.places.insert(fd.rep(), Place { root, path });
+            directories.push((fd, guest.to_owned()));
+        }
+        Ok(directories)
+    }
+}
+
+impl types::Host for FilesView<'_> {
+    fn convert_error_code(&mut self, error: FsError) -> wasmtime::Result<ErrorCode> {
+        self.inner.convert_error_code(error)
+    }
+
+    fn filesystem_error_code(
+        &mut self,
+        error: Resource<wasmtime::Error>,
+    ) -> wasmtime::Result<Option<ErrorCode>> {
+        self.inner.filesystem_error_code(error)
+    }
+}
+
+impl HostDescriptor for FilesView<'_> {
+    fn read_via_stream(
+        &mut self,
+        fd: Resource<Descriptor>,
+        offset: Filesize,
+    ) -> FsResult<Resource<DynInputStream>> {
+        self.access(&fd, Read)?;
+        self.inner.read_via_stream(fd, offset)
+    }
+
+    fn write_via_stream(
+        &mut self,
+        fd: Resource<Descriptor>,
+        offset: Filesize,
+    ) -> FsResult<Resource<DynOutputStream>> {
+        self.access(&fd, Write)?;
+        let start = self.file(&fd)?.map(|file| (file, offset));
+        let stream = self.inner.write_via_stream(fd, offset)?;
+        self.output_stream(stream, start)
+    }
+
+    fn append_via_stream(
+        &mut self,
+        fd: Resource<Descriptor>,
+    ) -> FsResult<Resource<DynOutputStream>> {
+        self.access(&fd, Write)?;
+        let stream = self.inner.append_via_stream(fd)?;
+        self.output_stream(stream, None)
+    }
+
+    async fn advise(
+        &mut self,
+        fd: Resource<Descriptor>,
+        offset: Filesize,
+        length: Filesize,
+        advice: Advice,
+    ) -> FsResult<()> {
+        self.access(&fd, Read)?;
+        self.inner.advise(fd, offset, length, advice).await
+    }
+
+    async fn sync_data(&mut self, fd: Resource<Descriptor>) -> FsResult<()> {
+        self.access(&fd, Read)?;
+        self.inner.sync_data(fd).await
+    }
+
+    async fn get_flags(&mut self, fd: Resource<Descriptor>) -> FsResult<DescriptorFlags> {
+        // A guest's C library asks this of every directory before it uses any, so it is no attempt at anything.
+        if self.place(&fd)?.root == Root::Phantom {
+            return Ok(DescriptorFlags::READ);
+        }
+        self.inner.get_flags(fd).await
+    }
+
+    async fn get_type(&mut self, fd: Resource<Descriptor>) -> FsResult<DescriptorType> {
+        if self.place(&fd)?.root == Root::Phantom {
+            return Ok(DescriptorType::Directory);
+        }
+        self.inner.get_type(fd).await
+    }
+
+    async fn set_size(&mut self, fd: Resource<Descriptor>, size: Filesize) -> FsResult<()> {
+        let access = self.access(&fd, Write)?;
+        if let Some(file) = self.file(&fd)? {
+            self.state.quota.write(hole_before(&file, size))?;
+        }
+        let result = self.inner.set_size(fd, size).await;
+        self.settle(&[&access], result)
+    }
+
+    async fn set_times(
+        &mut self,
+        fd: Resource<Descriptor>,
+        accessed: NewTimestamp,
+        modified: NewTimestamp,
+    ) -> FsResult<()> {
+        let access = self.access(&fd, Write)?;
+        let result = self.inner.set_times(fd, accessed, modified).await;
+        self.settle(&[&access], result)
+    }
+
+    async fn read(
+        &mut self,
+        fd: Resource<Descriptor>,
+        length: Filesize,
+        offset: Filesize,
+    ) -> FsResult<(Vec<u8>, bool)> {
+        self.access(&fd, Read)?;
+        self.inner.read(fd, length, offset).await
+    }
+
+    async fn write(
+        &mut self,
+        fd: Resource<Descriptor>,
+        bytes: Vec<u8>,
+        offset: Filesize,
+    ) -> FsResult<Filesize> {
+        self.access(&fd, Write)?;
+        if let Some(file) = self.file(&fd)? {
+            let hole = hole_before(&file, offset);
+            let length = bytes.len() as u64;
+            self.state.quota.write(hole.saturating_add(length))?;
+        }
+        self.inner.write(fd, bytes, offset).await
+    }
+
+    async fn read_directory(
+        &mut self,
+        fd: Resource<Descriptor>,
+    ) -> FsResult<Resource<DirectoryEntryStream>> {
+        let access = self.access(&fd, Read)?;
+        let result = self.inner.read_directory(fd).await;
+        self.settle(&[&access], result)
+    }
+
+    async fn sync(&mut self, fd: Resource<Descriptor>) -> FsResult<()> {
+        self.access(&fd, Read)?;
+        self.inner.sync(fd).await
+    }
+
+    async fn create_directory_at(
+        &mut self,
+        fd: Resource<Descriptor>,
+        path: String,
+    ) -> FsResult<()> {
+        let access = self.access_at(&fd, &path, Write)?;
+        self.state.quota.create()?;
+        let result = self.inner.create_directory_at(fd, path).await;
+        self.settle_created(&[&access], result)
+    }
+
+    async fn stat(&mut self, fd: Resource<Descriptor>) -> FsResult<DescriptorStat> {
+        let access = self.access(&fd, Read)?;
+        let result = self.inner.stat(fd).await;
+        self.settle(&[&access], result)
+    }
+
+    async fn stat_at(
+        &mut self,
+        fd: Resource<Descriptor>,
+        flags: PathFlags,
+        path: String,
+    ) -> FsResult<DescriptorStat> {
+        let access = self.access_at(&fd, &path, Read)?;
+        let result = self.inner.stat_at(fd, flags, path).await;
+        self.settle(&[&access], result)
+    }
+
+    async fn set_times_at(
+        &mut self,
+        fd: Resource<Descriptor>,
+        flags: PathFlags,
+        path: String,
+        accessed: NewTimestamp,
+        modified: NewTimestamp,
+    ) -> FsResult<()> {
+        let access = self.access_at(&fd, &path, Write)?;
+        // wasmtime-wasi opens the file to set its times, and that blocks on a FIFO.
+        self.refuse_special(&fd, flags, &path, &access).await?;
+        let result = self
+            .inner
+            .set_times_at(fd, flags, path, accessed, modified)
+            .await;
+        self.settle(&[&access], result)
+    }
+
+    async fn link_at(
+        &mut self,
+        fd: Resource<Descriptor>,
+        flags: PathFlags,
+        old_path: String,
+        new_fd: Resource<Descriptor>,
+        new_path: String,
+    ) -> FsResult<()> {
+        // A second name for a file is a way to write to it, so its first name must be writable too.
+        let old = self.access_at(&fd, &old_path, Write)?;
+        let new = self.access_at(&new_fd, &new_path, Write)?;
+        self.state.quota.create()?;
+        let result = self
+            .inner
+            .link_at(fd, flags, old_path, new_fd, new_path)
+            .await;
+        self.settle_created(&[&old, &new], result)
+    }
+
+    async fn open_at(
+        &mut self,
+        fd: Resource<Descriptor>,
+        path_flags: PathFlags,
+        path: String,
+        open_flags: OpenFlags,
+        flags: DescriptorFlags,
+    ) -> FsResult<Resource<Descriptor>> {
+        let writes = flags.contains(DescriptorFlags::WRITE)
+            || open_flags.intersects(OpenFlags::CREATE | OpenFlags::TRUNCATE);
+        let used = if writes { Write } else { Read };
+        let access = self.access_at(&fd, &path, used)?;
+        let exists = self.refuse_special(&fd, path_flags, &path, &access).await?;
+        let creates = !exists && open_flags.contains(OpenFlags::CREATE);
+        if creates {
+            self.state.quota.create()?;
+        }
+        let root = access.root;
+        let result = self
+            .inner
+            .open_at(fd, path_flags, path, open_flags, flags)
+            .await;
+        if creates && result.is_err() {
+            self.state.quota.not_created();
+        }
+        let opened = self.settle(&[&access], result)?;
+        let opened = self.refuse_opened(opened, &access).await?;
+        let path = access.path.into();
+        self.state.places.insert(opened.rep(), Place { root, path });
+        Ok(opened)
+    }
+
+    async fn readlink_at(&mut self, fd: Resource<Descriptor>, path: String) -> FsResult<String> {
+        let access = self.access_at(&fd, &path, Read)?;
+        let result = self.inner.readlink_at(fd, path).await;
+        self.settle(&[&access], result)
+    }
+
+    async fn remove_directory_at(
+        &mut self,
+        fd: Resource<Descriptor>,
+        path: String,
+    ) -> FsResult<()> {
+        let access = self.access_at(&fd, &path, Write)?;
+        let result = self.inner.remove_directory_at(fd, path).await;
+        self.settle(&[&access], result)
+    }
+
+    async fn rename_at(
+        &mut self,
+        fd: Resource<Descriptor>,
+        old_path: String,
+        new_fd: Resource<Descriptor>,
+        new_path: String,
+    ) -> FsResult<()> {
+        let old = self.access_at(&fd, &old_path, Write)?;
+        let new = self.access_at(&new_fd, &new_path, Write)?;
+        let result = self.inner.rename_at(fd, old_path, new_fd, new_path).await;
+        self.settle(&[&old, &new], result)
+    }
+
+    async fn symlink_at(
+        &mut self,
+        fd: Resource<Descriptor>,
+        target: String,
+        path: String,
+    ) -> FsResult<()> {
+        let access = self.access_at(&fd, &path, Write)?;
+        self.state.quota.create()?;
+        let result = self.inner.symlink_at(fd, target, path).await;
+        self.settle_created(&[&access], result)
+    }
+
+    async fn unlink_file_at(&mut self, fd: Resource<Descriptor>, path: String) -> FsResult<()> {
+        let access = self.access_at(&fd, &path, Write)?;
+        let result = self.inner.unlink_file_at(fd, path).await;
+        self.settle(&[&access], result)
+    }
+
+    async fn is_same_object(
+        &mut self,
+        a: Resource<Descriptor>,
+        b: Resource<Descriptor>,
+    ) -> wasmtime::Result<bool> {
+        self.inner.is_same_object(a, b).await
+    }
+
+    async fn metadata_hash(&mut self, fd: Resource<Descriptor>) -> FsResult<MetadataHashValue> {
+        let access = self.access(&fd, Read)?;
+        let result = self.inner.metadata_hash(fd).await;
+        self.settle(&[&access], result)
+    }
+
+    async fn metadata_hash_at(
+        &mut self,
+        fd: Resource<Descriptor>,
+        flags: PathFlags,
+        path: String,
+    ) -> FsResult<MetadataHashValue> {
+        let access = self.access_at(&fd, &path, Read)?;
+        let result = self.inner.metadata_hash_at(fd, flags, path).await;
+        self.settle(&[&access], result)
+    }
+
+    fn drop(&mut self, fd: Resource<Descriptor>) -> wasmtime::Result<()> {
+        self.state.places.remove(&fd.rep());
+        HostDescriptor::drop(&mut self.inner, fd)
+    }
+}
+
+impl HostDirectoryEntryStream for FilesView<'_> {
+    async fn read_directory_entry(
+        &mut self,
+        stream: Resource<DirectoryEntryStream>,
+    ) -> FsResult<Option<DirectoryEntry>> {
+        self.inner.read_directory_entry(stream).await
+    }
+
+    fn drop(&mut self, stream: Resource<DirectoryEntryStream>) -> wasmtime::Result<()> {
+        HostDirectoryEntryStream::drop(&mut self.inner, stream)
+    }
+}

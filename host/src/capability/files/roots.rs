@@ -1,0 +1,201 @@
+//! Opens the granted directories, once for a tool, and refuses those that reach what no tool may touch.
+
+use std::{
+    fs::File,
+    io,
+    path::{Path, PathBuf},
+};
+
+use cap_std::{ambient_authority, fs::Dir as CapDir};
+use toolcell_policy::{FileAccess, FileGrant, GrantSet};
+use wasmtime_wasi::{FsPerms, OpenMode, filesystem::Dir};
+
+use super::Root;
+use crate::{Error, ErrorKind, Result};
+
+mod identity;
+#[cfg(test)]
+mod tests;
+
+use identity::{Identity, Spot, ancestors, identity, is_system};
+
+/// What no granted directory may reach.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct RootRules {
+    /// Files and directories of the host's own state: policies, caches, audit logs. A grant may neither contain one
+    /// nor lie inside one. They need not exist yet.
+    pub(crate) protected: Vec<PathBuf>,
+    /// Directories that are too wide to be granted, such as the user's home. A grant may lie inside one, but neither
+    /// be one nor contain one.
+    pub(crate) too_wide: Vec<PathBuf>,
+}
+
+/// The granted directories of one tool, opened. Every call works on these handles, so what a path on the host is
+/// renamed or linked to later makes no difference.
+pub(crate) struct FileRoots {
+    grants: GrantSet,
+    dirs: Vec<Dir>,
+    phantom: Option<Dir>,
+}
+
+impl FileRoots {
+    /// Opens every granted directory; a relative one starts from its policy file's directory, or else from `base`.
+    ///
+    /// # Errors
+    ///
+    /// `invalid_policy` where a directory does not exist, is none, or reaches what `rules` or the system protect. All
+    /// problems are reported together, one a line, each with its rule.
+    pub(crate) fn open(grants: &GrantSet, base: &Path, rules: &RootRules) -> Result<Self> {
+        let guard = Guard::new(rules);
+        let mut dirs = Vec::new();
+        let mut problems = Vec::new();
+        for grant in grants.files() {
+            let path = host_path(base, grant);
+            match guard.open(&path) {
+                Ok(dir) => dirs.push(granted(grant, dir)),
+                Err(problem) => problems.push(format!(
+                    "{}: the directory {} cannot be granted: {problem}",
+                    grant.rule,
+                    path.display()
+                )),
+            }
+        }
+        if !problems.is_empty() {
+            return Err(Error::new(ErrorKind::InvalidPolicy, problems.join("\n"))
+                .with_help("grant a directory that holds only what the tool works on"));
+        }
+        let covered = grants.files().iter().any(|grant| grant.guest == "/");
+        let wanted = grants.requests_files() && !covered;
+        Ok(Self {
+            grants: grants.clone(),
+            dirs,
+            phantom: wanted.then(phantom).transpose()?,
+        })
+    }
+
+    /// What the roots were opened for.
+    pub(crate) fn grants(&self) -> &GrantSet {
+        &self.grants
+    }
+
+    pub(super) fn grant(&self, index: usize) -> Option<&FileGrant> {
+        self.grants.files().get(index)
+    }
+
+    /// What the guest is handed at its start.
+    pub(super) fn directories(&self) -> impl Iterator<Item = (Root, Dir, &str)> {
+        let granted = self.grants.files().iter().zip(&self.dirs).enumerate();
+        let granted =
+            granted.map(|(index, (grant, dir))| (Root::Granted(index), dir.clone(), &*grant.guest));
+        let phantom = self.phantom.iter();
+        granted.chain(phantom.map(|dir| (Root::Phantom, dir.clone(), "/")))
+    }
+}
+
+fn host_path(base: &Path, grant: &FileGrant) -> PathBuf {
+    match &grant.base {
+        Some(own) => base.join(own).join(&grant.host),
+        None => base.join(&grant.host),
+    }
+}
+
+fn granted(grant: &FileGrant, dir: File) -> Dir {
+    let (perms, mode) = match grant.access {
+        FileAccess::Write => (FsPerms::ReadWrite, OpenMode::READ | OpenMode::WRITE),
+        FileAccess::Read => (FsPerms::ReadOnly, OpenMode::READ),
+    };
+    Dir::new(dir, perms, mode, false)
+}
+
+/// A guest's C library looks paths up in its list of directories and never asks the host about others. With this
+/// entry for `/` it does ask, so that the refusal can be recorded. Nothing is ever delegated to it. Should that ever
+/// happen all the same, it is the end of a pipe, in which no path can resolve.
+fn phantom() -> Result<Dir> {
+    let (reader, _) = io::pipe()
+        .map_err(|e| Error::new(ErrorKind::Internal, "cannot open a pipe").with_source(e))?;
+    let file = File::from(std::os::fd::OwnedFd::from(reader));
+    Ok(Dir::new(file, FsPerms::ReadOnly, OpenMode::READ, false))
+}
+
+/// Knows what must stay out of reach, by device and inode: names can be made to lie, with links and mounts.
+struct Guard {
+    top: Option<Identity>,
+    protected: Vec<(PathBuf, Spot)>,
+    too_wide: Vec<(PathBuf, Spot)>,
+    system: Vec<(&'static str, Identity)>,
+}
+
+/// Where kernels and daemons keep what is no file: processes, devices, control sockets.
+const SYSTEM: &[&str] = &["/proc", "/sys", "/dev", "/run", "/var/run"];
+
+impl Guard {
+    fn new(rules: &RootRules) -> Self {
+        let locate = |paths: &[PathBuf]| -> Vec<(PathBuf, Spot)> {
+            paths
+                .iter()
+                .map(|path| (path.clone(), Spot::locate(path)))
+                .collect()
+        };
+        Self {
+            top: open(Path::new("/")).and_then(|dir| identity(&dir)).ok(),
+            protected: locate(&rules.protected),
+            too_wide: locate(&rules.too_wide),
+            system: SYSTEM
+                .iter()
+                .filter_map(|path| Some((*path, identity(&open(Path::new(path)).ok()?).ok()?)))
+                .collect(),
+        }
+    }
+
+    /// Opens a directory and looks at what was opened, in this order, so that nothing can be exchanged in between.
+    fn open(&self, path: &Path) -> Result<File, String> {
+        let dir = open(path).map_err(|error| explain(path, &error))?;
+        let chain = ancestors(&dir).map_err(|error| format!("its parents are unknown: {error}"))?;
+        let own = *chain.first().ok_or("it has no identity")?;
+        if Some(own) == self.top {
+            return Err("it is the root of the whole file system".into());
+        }
+        for (system, its) in &self.system {
+            if chain.contains(its) {
+                return Err(format!("it is part of the system directory {system}"));
+            }
+        }
+        if is_system(&dir).map_err(|error| format!("its file system is unknown: {error}"))? {
+            return Err("it is on a file system of the kernel, not on a disk".into());
+        }
+        for (protected, spot) in &self.protected {
+            if spot.is_below(own) || spot.is_above(&chain) {
+                return Err(format!(
+                    "it overlaps the host's own state in {}",
+                    protected.display()
+                ));
+            }
+        }
+        for (wide, spot) in &self.too_wide {
+            if spot.is_below(own) {
+                return Err(format!(
+                    "it is, or contains, all of {}; grant a directory inside it",
+                    wide.display()
+                ));
+            }
+        }
+        Ok(dir)
+    }
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    Ok(CapDir::open_ambient_dir(path, ambient_authority())?.into_std_file())
+}
+
+fn explain(path: &Path, error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => {
+            format!(
+                "it does not exist; create it with `mkdir -p {}`",
+                path.display()
+            )
+        }
+        io::ErrorKind::NotADirectory => "it is not a directory".into(),
+        _ => error.to_string(),
+    }
+}
