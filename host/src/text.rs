@@ -3,8 +3,8 @@
 use std::{borrow::Cow, fmt::Write as _};
 
 /// Escapes what could move a cursor, hide text or reorder it: control characters (newlines and tabs included), line
-/// and paragraph separators, bidirectional controls, invisible format characters, and the tag characters U+E0000 to
-/// U+E007F. Each becomes `\n`, `\r`, `\t` or `\u{…}`. Text without them is borrowed unchanged.
+/// and paragraph separators, bidirectional controls, invisible characters, and the block U+E0000 to U+E0FFF with its tag
+/// characters. Each becomes `\n`, `\r`, `\t` or `\u{…}`. Text without them is borrowed unchanged.
 ///
 /// ```
 /// assert_eq!(toolcell::text::escape_control("a\u{1b}[31m\nb"), "a\\u{1b}[31m\\nb");
@@ -33,12 +33,13 @@ pub fn escape_control(text: &str) -> Cow<'_, str> {
 pub(crate) fn is_deceptive(c: char) -> bool {
     c.is_control()
         || matches!(c,
-            '\u{ad}' | '\u{61c}' | '\u{180e}'
+            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{3164}' | '\u{feff}' | '\u{ffa0}'
+            | '\u{115f}'..='\u{1160}'
             | '\u{200b}'..='\u{200f}'
             | '\u{2028}'..='\u{202e}'
             | '\u{2060}'..='\u{206f}'
-            | '\u{feff}' | '\u{fff9}'..='\u{fffb}'
-            | '\u{e0000}'..='\u{e007f}')
+            | '\u{fff9}'..='\u{fffb}'
+            | '\u{e0000}'..='\u{e0fff}')
 }
 
 #[cfg(test)]
