@@ -38,6 +38,8 @@ fn expand_struct(mut item: ItemStruct) -> Result<TokenStream> {
         if !attribute.is_empty() {
             field.attrs.push(syn::parse_quote!(#attribute));
         }
+        let absent = quote!(#[serde(skip_serializing_if = "::toolcell_guest::Data::is_absent")]);
+        field.attrs.push(syn::parse_quote!(#absent));
         properties.push(argument.property());
         defaults.push(default);
     }

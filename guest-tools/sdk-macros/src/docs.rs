@@ -29,32 +29,28 @@ pub(crate) fn text(attributes: &[Attribute]) -> Result<String> {
 }
 
 fn join(lines: &[String]) -> String {
-    let mut text = String::new();
+    let mut joined: Vec<String> = Vec::new();
     let mut fenced = false;
     for line in lines {
-        let fence = line.trim_start().starts_with("```");
-        let paragraph_goes_on = !fenced && !fence && !stands_alone(line);
-        if text.is_empty() || text.ends_with('\n') && paragraph_goes_on && !line.is_empty() {
-            // The first line, or the first one after a break.
-        } else if paragraph_goes_on && !line.is_empty() {
-            text.push(' ');
-        } else {
-            text.push('\n');
+        let fence = line.starts_with("```");
+        let goes_on = !(fenced || fence || line.is_empty() || stands_alone(line));
+        match joined.last_mut() {
+            Some(last) if goes_on && !last.is_empty() && !last.starts_with("```") => {
+                last.push(' ');
+                last.push_str(line.trim_start());
+            }
+            _ => joined.push(line.clone()),
         }
-        text.push_str(line);
-        if fence {
-            fenced = !fenced;
-        }
-        if line.is_empty() || fence && !fenced {
-            text.push('\n');
-        }
+        fenced ^= fence;
     }
-    text
+    joined.join("\n")
 }
 
-/// Whether a line starts something of its own: a list item, a heading, or an indented block.
+/// Whether a line starts something of its own: a list item, a heading, a table or a block.
 fn stands_alone(line: &str) -> bool {
     let number = line.trim_start_matches(|c: char| c.is_ascii_digit());
-    line.starts_with(['-', '*', '#', ' ', '|'])
+    ["- ", "* ", "#", "|", "    "]
+        .iter()
+        .any(|start| line.starts_with(start))
         || number.len() < line.len() && number.starts_with(". ")
 }

@@ -30,6 +30,7 @@ pub(crate) fn expand(attribute: TokenStream, item: TokenStream) -> Result<TokenS
     let call = call(&arguments, &function.sig.ident);
     let (visibility, ident) = (&function.vis, &function.sig.ident);
     Ok(quote! {
+        #[allow(clippy::too_many_arguments, reason = "callers name them: they are a JSON object")]
         #function
 
         // A type with the name of the function, so that `package!` can find the definition.

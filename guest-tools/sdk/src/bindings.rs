@@ -17,5 +17,6 @@ wit_bindgen::generate!({
     runtime_path: "::toolcell_guest::__private::wit_bindgen::rt",
     default_bindings_module: "::toolcell_guest::__private::bindings",
     pub_export_macro: true,
+    additional_derives: [PartialEq, Eq],
     generate_all,
 });

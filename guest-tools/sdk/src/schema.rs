@@ -11,6 +11,11 @@ pub trait Data {
     const SCHEMA: Schema;
     /// Whether a value must be given. Only an `Option` need not.
     const REQUIRED: bool = true;
+
+    /// Whether there is no value, so that the name is left out of an answer.
+    fn is_absent(&self) -> bool {
+        false
+    }
 }
 
 /// What a JSON value looks like.
@@ -98,6 +103,10 @@ data! {
 impl<T: Data> Data for Option<T> {
     const SCHEMA: Schema = T::SCHEMA;
     const REQUIRED: bool = false;
+
+    fn is_absent(&self) -> bool {
+        self.is_none()
+    }
 }
 
 impl<T: Data> Data for Vec<T> {

@@ -73,6 +73,11 @@ impl<const N: usize> Text<N> {
     /// A TOML basic string.
     const fn quoted(&mut self, text: &str) {
         self.byte(b'"');
+        self.escaped(text);
+        self.byte(b'"');
+    }
+
+    const fn escaped(&mut self, text: &str) {
         let mut bytes = text.as_bytes();
         while let [byte, rest @ ..] = bytes {
             match *byte {
@@ -91,7 +96,6 @@ impl<const N: usize> Text<N> {
             }
             bytes = rest;
         }
-        self.byte(b'"');
     }
 
     const fn number(&mut self, number: i64) {
@@ -207,12 +211,44 @@ impl<const N: usize> Text<N> {
         }
     }
 
-    /// The description and the default of a property.
-    const fn notes(&mut self, property: &Property) {
+    /// What a property is for. JSON Schema has no place for what the words of a choice mean: they
+    /// are explained here as well.
+    const fn description(&mut self, property: &Property) {
+        let mut choices: &[Choice] = match property.schema {
+            Schema::Choice(choices) => choices,
+            _ => &[],
+        };
+        let mut empty = true;
         if !property.description.is_empty() {
             self.key("description");
-            self.quoted(property.description);
+            self.byte(b'"');
+            self.escaped(property.description);
+            empty = false;
         }
+        while let [choice, rest @ ..] = choices {
+            if !choice.description.is_empty() {
+                if empty {
+                    self.key("description");
+                    self.byte(b'"');
+                    empty = false;
+                } else {
+                    self.push("\\n");
+                }
+                self.push("- `");
+                self.escaped(choice.name);
+                self.push("`: ");
+                self.escaped(choice.description);
+            }
+            choices = rest;
+        }
+        if !empty {
+            self.byte(b'"');
+        }
+    }
+
+    /// The description and the default of a property.
+    const fn notes(&mut self, property: &Property) {
+        self.description(property);
         if let Some(default) = &property.default {
             self.key("default");
             match default {
