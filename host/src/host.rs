@@ -4,6 +4,7 @@ mod approval;
 mod builder;
 mod calling;
 mod load;
+mod nested;
 mod records;
 
 use std::{path::PathBuf, sync::Arc};
@@ -11,7 +12,6 @@ use std::{path::PathBuf, sync::Arc};
 use serde::Serialize;
 use serde_json::Value;
 use toolcell_policy::{Annotations, Decision, Layers};
-use tracing::Instrument;
 
 pub use approval::{Approval, ApprovalRequest, Approver};
 pub use builder::ToolHostBuilder;
@@ -19,10 +19,10 @@ pub use builder::ToolHostBuilder;
 use self::{approval::AnyApprover, load::Source, records::Recording};
 use crate::{
     CallContext, EngineReport, Error, ErrorKind, Result, ToolCall, ToolResult,
+    capability::{files::RootRules, tools::Nesting},
     egress::Egress,
     engine::Engines,
     registry::{Registry, Tool},
-    telemetry,
 };
 
 /// Runs tools. Cloning it is cheap, and all clones are one host.
@@ -53,6 +53,7 @@ struct Shared {
     base_dir: Option<PathBuf>,
     recording: Recording,
     approver: Option<Arc<dyn AnyApprover>>,
+    roots: RootRules,
     egress: Arc<Egress>,
     registry: Registry,
 }
@@ -158,7 +159,7 @@ impl ToolHost {
 
     /// What the policy says about a tool that is loaded, by its public name.
     pub fn decision(&self, tool: &str) -> Option<Decision> {
-        Some(self.shared.registry.get(tool)?.decision.clone())
+        Some(self.shared.registry.get(tool)?.access.decision())
     }
 
     /// The policy in force.
@@ -184,16 +185,7 @@ impl ToolHost {
     ///
     /// As [`call`](Self::call).
     pub async fn call_with(&self, call: ToolCall, context: &CallContext) -> Result<ToolResult> {
-        let span = telemetry::call_span(&call.tool, &call.id);
-        let result = self
-            .shared
-            .call(call, context)
-            .instrument(span.clone())
-            .await;
-        if let Ok(result) = &result {
-            telemetry::record_result(&span, result);
-        }
-        result
+        self.shared.call(call, context, Nesting::top()).await
     }
 
     /// What the engine found on this machine.

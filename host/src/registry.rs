@@ -7,9 +7,11 @@ use std::{
 };
 
 use tokio::sync::Semaphore;
-use toolcell_policy::{Decision, Rate, ToolDefinition, names};
+use toolcell_policy::{Decision, Rate, Rule, ToolDefinition, names};
 
-use crate::{Error, ErrorKind, Result, sandbox::Prepared, schema::Schema};
+use crate::{
+    Error, ErrorKind, Result, capability::files::FileRoots, sandbox::Prepared, schema::Schema,
+};
 
 /// How many similar names are suggested for one that does not exist.
 const SUGGESTIONS: usize = 3;
@@ -23,13 +25,39 @@ pub(crate) struct Tool {
     /// The package it belongs to.
     pub(crate) package: Arc<PackageInfo>,
     /// What the policy says about it.
-    pub(crate) decision: Decision,
+    pub(crate) access: Access,
     pub(crate) input: Schema,
     pub(crate) output: Option<Schema>,
     pub(crate) prepared: Prepared,
     /// One permit for each call that may run at the same time.
     pub(crate) slots: Arc<Semaphore>,
     pub(crate) rate: Option<RateLimiter>,
+}
+
+/// What the policy decided about a tool, once for all of its calls.
+pub(crate) enum Access {
+    /// It may not be called.
+    Denied(Rule),
+    /// It may be called, after a person consented where a rule asks for it. The grants come with their directories,
+    /// which are open.
+    Granted {
+        roots: Arc<FileRoots>,
+        ask: Option<Rule>,
+    },
+}
+
+impl Access {
+    /// The decision that this was made of.
+    pub(crate) fn decision(&self) -> Decision {
+        match self {
+            Self::Denied(rule) => Decision::Deny(rule.clone()),
+            Self::Granted { roots, ask: None } => Decision::Allow(roots.grants().clone()),
+            Self::Granted {
+                roots,
+                ask: Some(rule),
+            } => Decision::Ask(roots.grants().clone(), rule.clone()),
+        }
+    }
 }
 
 /// What the tools of one package have in common.

@@ -94,7 +94,7 @@ pub(crate) async fn run(
     cancel: &CancellationToken,
 ) -> Finished {
     let begin = Instant::now();
-    let (deadline, limits) = (setup.deadline, setup.grants.limits().clone());
+    let (deadline, limits) = (setup.deadline, setup.grants().limits().clone());
     let meter = Meter::default();
     let recorder = setup.recorder.clone();
     let _running = prepared.engine.ticker.run();
@@ -117,6 +117,7 @@ pub(crate) async fn run(
         }
     };
 
+    store.data_mut().finish();
     let state = store.data();
     let mut usage = Usage {
         cpu_us: micros(meter.used()),

@@ -6,7 +6,7 @@ use futures_util::future::BoxFuture;
 use toolcell_policy::Rule;
 
 use super::{Shared, records::About};
-use crate::{CallId, audit::Effect};
+use crate::{CallId, audit::Effect, capability::http::AskNet};
 
 /// What somebody is asked to allow.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -108,4 +108,11 @@ pub(super) enum Answer {
     No,
     Nobody,
     Broken(crate::Error),
+}
+
+impl AskNet for Asking {
+    fn ask<'a>(&'a self, access: &'a str, rule: &'a Rule) -> BoxFuture<'a, bool> {
+        // A record that cannot be written fails the call when its last record is not written either.
+        Box::pin(async move { matches!(self.ask(access, rule).await, Answer::Yes) })
+    }
 }

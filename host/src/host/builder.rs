@@ -8,6 +8,7 @@ use super::{Approver, Shared, ToolHost, approval::AnyApprover, records::Recordin
 use crate::{
     Error, ErrorKind, Result,
     audit::AuditSink,
+    capability::files::RootRules,
     egress::{Egress, EgressOptions},
     engine::{EngineOptions, Engines},
     registry::Registry,
@@ -23,8 +24,7 @@ pub struct ToolHostBuilder {
     engine: EngineOptions,
     audit: Option<Arc<dyn AuditSink>>,
     approver: Option<Arc<dyn AnyApprover>>,
-    protected: Vec<PathBuf>,
-    too_wide: Vec<PathBuf>,
+    roots: RootRules,
     egress: EgressOptions,
 }
 
@@ -73,14 +73,14 @@ impl ToolHostBuilder {
     /// directory may contain it or lie inside it. May be called several times. The cache directory is protected
     /// without being named.
     pub fn protect(mut self, path: impl Into<PathBuf>) -> Self {
-        self.protected.push(path.into());
+        self.roots.protected.push(path.into());
         self
     }
 
     /// A directory that is too wide to be granted, such as the user's home: a granted directory may lie inside it,
     /// but neither be it nor contain it. May be called several times.
     pub fn too_wide(mut self, directory: impl Into<PathBuf>) -> Self {
-        self.too_wide.push(directory.into());
+        self.roots.too_wide.push(directory.into());
         self
     }
 
@@ -97,7 +97,7 @@ impl ToolHostBuilder {
     ///
     /// `internal` where the engine or the way out cannot start, or where the audit log takes no record.
     pub fn build(mut self) -> Result<ToolHost> {
-        self.protected.extend(self.engine.cache_dir.clone());
+        self.roots.protected.extend(self.engine.cache_dir.clone());
         let egress = Egress::new(self.egress).map_err(|error| {
             Error::new(
                 ErrorKind::Internal,
@@ -112,6 +112,7 @@ impl ToolHostBuilder {
                 engines: Engines::new(self.engine)?,
                 layers: self.layers,
                 base_dir: self.base_dir,
+                roots: self.roots,
                 recording,
                 approver: self.approver,
                 egress: Arc::new(egress),

@@ -7,20 +7,26 @@ use std::{
 
 use serde_json::Value;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use toolcell_policy::{Decision, GrantSet, Rule};
+use toolcell_policy::Rule;
+use tracing::Instrument as _;
 
 use super::{
     Shared,
     approval::{Answer, Asking},
+    nested::Nested,
     records::{About, Pending},
 };
 use crate::{
     CallContext, Content, Denial, Error, ErrorKind, Result, ToolCall, ToolFailure, ToolResult,
     Usage,
     audit::Effect,
-    capability::recorder::{Record, Recorder},
+    capability::{
+        files::FileRoots,
+        recorder::{Record, Recorder},
+        tools::Nesting,
+    },
     engine::limits,
-    registry::Tool,
+    registry::{Access, Tool},
     sandbox::{self, Setup},
     telemetry,
 };
@@ -72,6 +78,22 @@ impl Shared {
         self: &Arc<Self>,
         call: ToolCall,
         context: &CallContext,
+        nesting: Nesting,
+    ) -> Result<ToolResult> {
+        let span = telemetry::call_span(&call.tool, &call.id);
+        let result = self
+            .attempt(call, context, nesting)
+            .instrument(span.clone())
+            .await?;
+        telemetry::record_result(&span, &result);
+        Ok(result)
+    }
+
+    async fn attempt(
+        self: &Arc<Self>,
+        call: ToolCall,
+        context: &CallContext,
+        nesting: Nesting,
     ) -> Result<ToolResult> {
         let tool = self.registry.get(&call.tool);
         let about = Arc::new(About {
@@ -90,7 +112,7 @@ impl Shared {
             about: &about,
             recorder: &recorder,
         };
-        let ended = match attempt.run(tool, &call).await {
+        let ended = match attempt.run(tool, &call, nesting).await {
             Ok(ended) => ended,
             Err(Stop::Failed(failure)) => Ended {
                 outcome: Err(failure),
@@ -140,29 +162,42 @@ struct Attempt<'a> {
 }
 
 impl Attempt<'_> {
-    async fn run(&self, tool: Option<Arc<Tool>>, call: &ToolCall) -> Result<Ended, Stop> {
+    async fn run(
+        &self,
+        tool: Option<Arc<Tool>>,
+        call: &ToolCall,
+        nesting: Nesting,
+    ) -> Result<Ended, Stop> {
         let tool = tool.ok_or_else(|| self.unknown(&call.tool))?;
         tracing::Span::current().record(telemetry::PACKAGE, tool.package.name.as_str());
         let input = check_input(&tool, &call.input)?;
         let asking = Asking::new(self.shared, self.about, &input);
-        let grants = self
+        let roots = self
             .unless_stopped(None, self.decide(&tool, &asking))
             .await??;
 
-        let limits = grants.limits();
+        let time = roots.grants().limits().time;
         let now = Instant::now();
         let deadline = self
             .context
             .deadline
-            .map_or(now + limits.time, |earlier| earlier.min(now + limits.time));
+            .map_or(now + time, |earlier| earlier.min(now + time));
         let _admitted = self
             .unless_stopped(Some(deadline), self.admit(&tool, now, deadline))
             .await??;
 
         let setup = Setup {
+            roots,
+            egress: Arc::clone(&self.shared.egress),
             deadline,
             recorder: self.recorder.clone(),
-            grants,
+            asker: self
+                .shared
+                .approver
+                .is_some()
+                .then(|| Arc::new(asking) as _),
+            callee: Arc::new(Nested::new(self.shared, self.context, deadline)),
+            nesting,
         };
         let name = &tool.definition.name;
         let finished = sandbox::run(&tool.prepared, setup, name, input, &self.context.cancel).await;
@@ -213,25 +248,29 @@ impl Attempt<'_> {
         }
     }
 
-    /// The grants of the call, after asking where the policy says so.
-    async fn decide(&self, tool: &Tool, asking: &Asking) -> Result<GrantSet, Stop> {
-        let recording = &self.shared.recording;
-        match &tool.decision {
-            Decision::Allow(grants) => Ok(grants.clone()),
-            Decision::Deny(rule) => {
+    /// The grants of the call and their directories, after asking where the policy says so.
+    async fn decide(&self, tool: &Tool, asking: &Asking) -> Result<Arc<FileRoots>, Stop> {
+        let (roots, rule) = match &tool.access {
+            Access::Granted { roots, ask: None } => return Ok(Arc::clone(roots)),
+            Access::Granted {
+                roots,
+                ask: Some(rule),
+            } => (roots, rule),
+            Access::Denied(rule) => {
                 let text = rule.to_string();
+                let recording = &self.shared.recording;
                 recording.decision(self.about, "call", Effect::Deny, &text)?;
-                Err(self.denied(rule, "calls of this tool are denied by the policy"))
+                return Err(self.denied(rule, "calls of this tool are denied by the policy"));
             }
-            Decision::Ask(grants, rule) => match asking.ask("call", rule).await {
-                Answer::Yes => Ok(grants.clone()),
-                Answer::No => Err(self.denied(rule, "the person who was asked said no")),
-                Answer::Nobody => Err(self.denied(
-                    rule,
-                    "it needs a person's consent, and nobody is there to be asked",
-                )),
-                Answer::Broken(error) => Err(error.into()),
-            },
+        };
+        match asking.ask("call", rule).await {
+            Answer::Yes => Ok(Arc::clone(roots)),
+            Answer::No => Err(self.denied(rule, "the person who was asked said no")),
+            Answer::Nobody => Err(self.denied(
+                rule,
+                "it needs a person's consent, and nobody is there to be asked",
+            )),
+            Answer::Broken(error) => Err(error.into()),
         }
     }
 

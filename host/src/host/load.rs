@@ -7,14 +7,15 @@ use std::{
 };
 
 use tokio::sync::Semaphore;
-use toolcell_policy::{GrantSet, Origin, ToolDefinition, decide};
+use toolcell_policy::{Decision, GrantSet, Origin, ToolDefinition, decide};
 
 use super::Shared;
 use crate::{
     Error, ErrorKind, Result,
+    capability::files::FileRoots,
     engine::{Engine, hex},
     package::{Package, load},
-    registry::{PackageInfo, RateLimiter, Tool},
+    registry::{Access, PackageInfo, RateLimiter, Tool},
     sandbox::Prepared,
     schema::Schema,
 };
@@ -145,17 +146,35 @@ impl Shared {
             rate: limits.rate.map(RateLimiter::new),
             definition: definition.clone(),
             package: Arc::clone(info),
-            decision,
+            access: self.access(decision)?,
         })
+    }
+
+    /// Keeps a decision, with the granted directories opened.
+    fn access(&self, decision: Decision) -> Result<Access> {
+        let (grants, ask) = match decision {
+            Decision::Deny(rule) => return Ok(Access::Denied(rule)),
+            Decision::Allow(grants) => (grants, None),
+            Decision::Ask(grants, rule) => (grants, Some(rule)),
+        };
+        for grant in grants.files() {
+            self.absolute(&grant.host, grant.base.as_deref())
+                .map_err(|error| error.at(&grant.rule))?;
+        }
+        let base = self.base_dir.as_deref().unwrap_or(Path::new(""));
+        let roots = Arc::new(FileRoots::open(&grants, base, &self.roots)?);
+        Ok(Access::Granted { roots, ask })
     }
 
     /// A path of a policy, from the directory that it is meant from.
     fn absolute(&self, path: &str, base: Option<&str>) -> Result<PathBuf> {
-        let base = base.map(Path::new).or(self.base_dir.as_deref());
-        let absolute = match base {
-            Some(base) => base.join(path),
-            None => PathBuf::from(path),
-        };
+        let absolute = self
+            .base_dir
+            .iter()
+            .map(PathBuf::as_path)
+            .chain(base.map(Path::new))
+            .fold(PathBuf::new(), |all, part| all.join(part))
+            .join(path);
         if absolute.is_absolute() {
             return Ok(absolute);
         }

@@ -1,63 +1,149 @@
 //! Everything that one call holds.
 
-use std::time::Instant;
+use std::{sync::Arc, time::Instant};
 
 use toolcell_policy::GrantSet;
 use wasmtime::component::Linker;
-use wasmtime_wasi::{ResourceTable, WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi::{
+    ResourceTable, WasiCtx, WasiCtxView, WasiView, filesystem::WasiFilesystemView as _,
+};
 
 use crate::{
     Usage,
-    capability::recorder::Recorder,
+    capability::{
+        files::{self, FileRoots, FilesState, FilesView},
+        http::{self, AskNet, HttpOptions, HttpState},
+        log::{self, LogState, Standard},
+        progress::{self, ProgressState},
+        recorder::Recorder,
+        tools::{self, Callee, Nesting, ToolsState},
+        wasi,
+    },
+    egress::Egress,
     engine::{limiter::Limiter, limits},
 };
 
-/// What a call brings along. Without grants, which only a decision of the policy gives, there is no sandbox.
+/// What a call brings along.
 pub(crate) struct Setup {
-    pub(crate) grants: GrantSet,
+    /// The grants, and the granted directories. Only a decision of the policy gives them, so that there is no sandbox
+    /// without one.
+    pub(crate) roots: Arc<FileRoots>,
+    /// The way out to the network.
+    pub(crate) egress: Arc<Egress>,
+    /// When the call must have ended.
     pub(crate) deadline: Instant,
+    /// Hears of denials, limits and events.
     pub(crate) recorder: Recorder,
+    /// Who is asked about requests whose rule says `ask`; nobody means no.
+    pub(crate) asker: Option<Arc<dyn AskNet>>,
+    /// Who carries out calls of other tools.
+    pub(crate) callee: Arc<dyn Callee>,
+    /// The place of the call among the calls that tools make.
+    pub(crate) nesting: Nesting,
+}
+
+impl Setup {
+    pub(super) fn grants(&self) -> &GrantSet {
+        self.roots.grants()
+    }
 }
 
 /// The data of a call's store: it is made for one call and dropped with it.
 pub(crate) struct CallState {
-    wasi: WasiCtx,
-    table: ResourceTable,
+    wasi: Wasi,
     pub(super) limiter: Limiter,
     pub(super) recorder: Recorder,
+    files: FilesState,
+    http: HttpState,
+    log: LogState,
+    progress: ProgressState,
+    tools: ToolsState,
+}
+
+/// The part that wasmtime-wasi works on, apart from the rest so that both can be lent at the same time.
+struct Wasi {
+    ctx: WasiCtx,
+    table: ResourceTable,
 }
 
 impl CallState {
     pub(super) fn new(setup: Setup) -> Self {
+        let grants = setup.grants().clone();
+        let recorder = setup.recorder;
+        let log = LogState::new(grants.limits().log, recorder.clone());
+        let ctx = wasi::context(
+            &grants,
+            log.stream(Standard::Output),
+            log.stream(Standard::Error),
+        );
         let mut table = ResourceTable::new();
         table.set_max_capacity(limits::RESOURCE_TABLE_ENTRIES);
         Self {
-            wasi: WasiCtx::builder().build(),
-            table,
-            limiter: Limiter::new(setup.grants.limits().memory),
-            recorder: setup.recorder,
+            wasi: Wasi { ctx, table },
+            limiter: Limiter::new(grants.limits().memory),
+            files: FilesState::new(setup.roots, recorder.clone()),
+            http: HttpState::new(HttpOptions {
+                grants: grants.clone(),
+                egress: setup.egress,
+                deadline: setup.deadline,
+                recorder: recorder.clone(),
+                approver: setup.asker,
+            }),
+            log,
+            progress: ProgressState::new(recorder.clone()),
+            tools: ToolsState::new(grants, setup.nesting, setup.callee, recorder.clone()),
+            recorder,
         }
     }
 
-    /// What the capabilities counted.
+    /// Passes on what was held back, once the call has ended.
+    pub(super) fn finish(&mut self) {
+        self.log.finish();
+        self.progress.finish();
+    }
+
+    /// What the call used, as far as it is counted here.
     pub(super) fn usage(&self) -> Usage {
+        let http = self.http.usage();
         Usage {
             memory_peak_bytes: self.limiter.peak_bytes(),
+            egress_bytes: http.sent_bytes,
+            ingress_bytes: http.received_bytes,
+            requests: http.requests,
+            written_bytes: self.files.written_bytes(),
+            files_created: self.files.created(),
+            log_bytes: self.log.bytes(),
             ..Usage::default()
+        }
+    }
+}
+
+impl WasiView for Wasi {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView {
+            ctx: &mut self.ctx,
+            table: &mut self.table,
         }
     }
 }
 
 impl WasiView for CallState {
     fn ctx(&mut self) -> WasiCtxView<'_> {
-        WasiCtxView {
-            ctx: &mut self.wasi,
-            table: &mut self.table,
-        }
+        self.wasi.ctx()
     }
 }
 
 /// Everything a component may import, in one linker: what a tool holds is decided by the state of its call.
 pub(super) fn add_to_linker(linker: &mut Linker<CallState>) -> wasmtime::Result<()> {
-    wasmtime_wasi::p2::add_to_linker_async(linker)
+    wasi::add_to_linker(linker)?;
+    files::add_to_linker(linker, |state: &mut CallState| FilesView {
+        inner: state.wasi.filesystem(),
+        state: &mut state.files,
+    })?;
+    http::add_to_linker(linker, |state: &mut CallState| {
+        state.http.view(&mut state.wasi.table)
+    })?;
+    log::add_to_linker(linker, |state: &mut CallState| &mut state.log)?;
+    progress::add_to_linker(linker, |state: &mut CallState| &mut state.progress)?;
+    tools::add_to_linker(linker, |state: &mut CallState| &mut state.tools)
 }

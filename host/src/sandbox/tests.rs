@@ -1,3 +1,5 @@
+use std::{path::Path, pin::Pin};
+
 use sha2::{Digest, Sha256};
 use toolcell_policy::{Decision, GrantSet, Manifest, Policy, decide};
 
@@ -7,6 +9,11 @@ use super::{
 };
 use crate::{
     CallId,
+    capability::{
+        files::{FileRoots, RootRules},
+        tools::{Callee, Nesting},
+    },
+    egress::{Egress, EgressOptions},
     engine::{EngineOptions, Engines},
 };
 
@@ -51,11 +58,30 @@ fn prepare(bytes: &[u8], fuel: bool) -> Prepared {
     Prepared::new(engine, &component).unwrap()
 }
 
+/// There is no other tool to call.
+struct Nobody;
+
+impl Callee for Nobody {
+    fn call(
+        &self,
+        _: String,
+        _: serde_json::Value,
+        _: Nesting,
+    ) -> Pin<Box<dyn Future<Output = crate::ToolResult> + Send + '_>> {
+        Box::pin(async { panic!("no tool calls another one here") })
+    }
+}
+
 async fn run_with(prepared: &Prepared, given: Given, cancel: &CancellationToken) -> Finished {
+    let roots = FileRoots::open(&grants(given.limits), Path::new("/"), &RootRules::default());
     let setup = Setup {
-        grants: grants(given.limits),
+        roots: Arc::new(roots.unwrap()),
+        egress: Arc::new(Egress::new(EgressOptions::default()).unwrap()),
         deadline: Instant::now() + given.time,
         recorder: Recorder::new(CallId::random(), None),
+        asker: None,
+        callee: Arc::new(Nobody),
+        nesting: Nesting::top(),
     };
     run(prepared, setup, "t", r#"{"a":1}"#.to_owned(), cancel).await
 }

@@ -1,0 +1,56 @@
+//! Calls that a tool makes of other tools.
+
+use std::{future::Future, pin::Pin, sync::Arc, time::Instant};
+
+use serde_json::Value;
+
+use super::Shared;
+use crate::{
+    CallContext, ErrorKind, ToolCall, ToolFailure, ToolResult, Usage,
+    capability::tools::{Callee, Nesting},
+};
+
+/// Carries out the calls of one call: with the callee's own grants, and its caller's deadline and cancellation.
+pub(super) struct Nested {
+    shared: Arc<Shared>,
+    context: CallContext,
+}
+
+impl Nested {
+    pub(super) fn new(shared: &Arc<Shared>, context: &CallContext, deadline: Instant) -> Self {
+        Self {
+            shared: Arc::clone(shared),
+            context: CallContext {
+                deadline: Some(deadline),
+                ..context.clone()
+            },
+        }
+    }
+}
+
+impl Callee for Nested {
+    fn call(
+        &self,
+        name: String,
+        input: Value,
+        nesting: Nesting,
+    ) -> Pin<Box<dyn Future<Output = ToolResult> + Send + '_>> {
+        Box::pin(async move {
+            let call = ToolCall::new(name, input);
+            let (call_id, tool) = (call.id.clone(), call.tool.clone());
+            match self.shared.call(call, &self.context, nesting).await {
+                Ok(result) => result,
+                // The log that took no record of this call will take none of its caller, whose result is withheld.
+                Err(error) => ToolResult {
+                    call_id,
+                    tool,
+                    content: Vec::new(),
+                    structured: None,
+                    failure: Some(ToolFailure::new(ErrorKind::Internal, error.message())),
+                    usage: Usage::default(),
+                    denials: Vec::new(),
+                },
+            }
+        })
+    }
+}
