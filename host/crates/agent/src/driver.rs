@@ -41,6 +41,7 @@ struct Rules {
     budget: Budget,
     repeat: RepeatLimits,
     parallel: usize,
+    cancel_grace: Duration,
 }
 
 /// What surrounds a run.

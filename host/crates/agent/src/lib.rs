@@ -17,6 +17,8 @@ pub mod outcome;
 pub mod prices;
 pub mod repeat;
 pub mod runner;
+#[cfg(test)]
+mod testing;
 pub mod transcript;
 pub mod wire;
 

@@ -19,6 +19,10 @@ use crate::{
     },
 };
 
+/// How deep a block may be nested. JSON readers give up at 128 levels, and a transcript adds some of its own: a block
+/// that could be written and not be read again would make the run impossible to resume.
+const MAX_DEPTH: usize = 100;
+
 /// What stays the same from turn to turn.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunSettings {
@@ -157,12 +161,12 @@ impl Run {
         if let State::Done { outcome } = &self.state {
             return Step::Done(outcome.clone());
         }
-        if let Some((budget, limit, spent)) = self.settings.budget.exceeded(&self.spent) {
+        if let Some((budget, limit, used)) = self.settings.budget.exceeded(&self.spent) {
             // Not remembered: a run whose budget was raised goes on.
             return Step::Done(RunOutcome::BudgetExceeded {
                 budget,
                 limit,
-                spent,
+                used,
             });
         }
         match &self.state {
@@ -184,6 +188,15 @@ impl Run {
     pub fn on_reply(&mut self, reply: Reply) -> Result<(), MachineError> {
         if self.state != State::Model {
             return Err(MachineError::UnexpectedReply);
+        }
+        if reply
+            .content
+            .iter()
+            .any(|block| block.deeper_than(MAX_DEPTH))
+        {
+            return Err(MachineError::InvalidReply(format!(
+                "a block is nested deeper than {MAX_DEPTH} levels"
+            )));
         }
         let runs_tools = reply.stop_reason == Some(StopReason::ToolUse);
         if runs_tools {

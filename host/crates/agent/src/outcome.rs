@@ -34,8 +34,8 @@ pub enum RunOutcome {
         budget: BudgetKind,
         /// Its limit: a number of turns, calls or tokens, millionths of a US dollar, or milliseconds.
         limit: u64,
-        /// What was spent, in the same unit.
-        spent: u64,
+        /// What was used of it, in the same unit.
+        used: u64,
     },
     /// The model asked for one identical call again and again.
     Repeated {
@@ -101,7 +101,7 @@ impl fmt::Display for RunOutcome {
             Self::BudgetExceeded {
                 budget,
                 limit,
-                spent,
+                used,
             } => {
                 let unit = match budget {
                     BudgetKind::Turns | BudgetKind::Calls | BudgetKind::Tokens => "",
@@ -110,7 +110,7 @@ impl fmt::Display for RunOutcome {
                 };
                 write!(
                     f,
-                    "the budget on {budget} is used up: {spent} of {limit}{unit}"
+                    "the budget on {budget} is used up: {used} of {limit}{unit}"
                 )
             }
             Self::Repeated { tool, times } => {
@@ -125,6 +125,54 @@ impl fmt::Display for RunOutcome {
             },
             Self::Failed { code, message } => write!(f, "{code}: {message}"),
             Self::Cancelled => f.write_str("cancelled"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An outcome stands in one JSON object with what a run spent and said, so their names must differ.
+    #[test]
+    fn outcomes_share_an_object_with_the_report() {
+        let outcomes = [
+            RunOutcome::Finished,
+            RunOutcome::MaxTokens,
+            RunOutcome::Refused {
+                category: Some("cyber".into()),
+                explanation: Some("no".into()),
+            },
+            RunOutcome::ContextOverflow {
+                message: "m".into(),
+            },
+            RunOutcome::BudgetExceeded {
+                budget: BudgetKind::Cost,
+                limit: 1,
+                used: 2,
+            },
+            RunOutcome::Repeated {
+                tool: "t".into(),
+                times: 8,
+            },
+            RunOutcome::Stopped { reason: None },
+            RunOutcome::Failed {
+                code: ErrorKind::Unavailable,
+                message: "m".into(),
+            },
+            RunOutcome::Cancelled,
+        ];
+        for outcome in outcomes {
+            let alone = serde_json::to_value(&outcome).unwrap();
+            for taken in ["type", "text", "spent", "time_ms"] {
+                assert!(alone.get(taken).is_none(), "{alone}");
+            }
+            assert_eq!(
+                serde_json::from_value::<RunOutcome>(alone).unwrap(),
+                outcome
+            );
+            assert_eq!(outcome.code().is_none(), outcome == RunOutcome::Finished);
+            assert!(!outcome.to_string().is_empty());
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use futures_util::future::BoxFuture;
 use serde_json::Value;
-use toolcell::{CallContext, Content, ErrorKind, ToolCall, ToolResult};
+use toolcell::{CallContext, Content, ErrorKind, ToolCall, ToolHost, ToolInfo, ToolResult};
 
 use crate::{
     machine::ToolOutput,
@@ -47,6 +47,32 @@ pub trait ToolRunner: Send + Sync {
         call: ToolCall,
         context: &'a CallContext,
     ) -> BoxFuture<'a, toolcell::Result<ToolResult>>;
+}
+
+impl ToolRunner for ToolHost {
+    fn tools(&self) -> Vec<ToolSpec> {
+        Self::tools(self).into_iter().map(ToolSpec::from).collect()
+    }
+
+    fn call<'a>(
+        &'a self,
+        call: ToolCall,
+        context: &'a CallContext,
+    ) -> BoxFuture<'a, toolcell::Result<ToolResult>> {
+        Box::pin(self.call_with(call, context))
+    }
+}
+
+impl From<ToolInfo> for ToolSpec {
+    fn from(tool: ToolInfo) -> Self {
+        let says = |hint: Option<bool>| hint == Some(true);
+        Self {
+            repeatable: says(tool.annotations.read_only) || says(tool.annotations.idempotent),
+            name: tool.public_name,
+            description: tool.description,
+            input_schema: tool.input_schema,
+        }
+    }
 }
 
 /// The picture formats that the API takes.

@@ -1,6 +1,6 @@
 //! The rules of an agent's runs, with their defaults.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use serde_json::{Map, Value};
 
@@ -12,6 +12,9 @@ use crate::{
     repeat::RepeatLimits,
     runner::ToolRunner,
 };
+
+/// How long calls that were cancelled may take to end. They end at once, unless a tool host is broken.
+const CANCEL_GRACE: Duration = Duration::from_secs(5);
 
 /// Makes an [`Agent`].
 #[must_use]
@@ -36,6 +39,7 @@ impl AgentBuilder {
                 budget: Budget::default(),
                 repeat: RepeatLimits::default(),
                 parallel: 8,
+                cancel_grace: CANCEL_GRACE,
             },
             prices: Prices::embedded(),
             today: None,

@@ -1,6 +1,6 @@
 //! The calls of one turn, several at a time.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc};
 
 use tokio::{
     task::{Id, JoinError, JoinSet},
@@ -17,9 +17,6 @@ use crate::{
     transcript::Record,
     wire::{Block, ToolUse},
 };
-
-/// How long calls that were cancelled may take to end. They end at once, unless a tool host is broken.
-const CANCEL_GRACE: Duration = Duration::from_secs(5);
 
 /// How a call ended, for the model and for people.
 pub(super) struct Answer {
@@ -96,7 +93,12 @@ impl Session<'_> {
                 () = calls.context.cancel.cancelled() => {}
             }
         }
-        match timeout(CANCEL_GRACE, calls.tasks.join_next_with_id()).await {
+        match timeout(
+            self.agent.rules.cancel_grace,
+            calls.tasks.join_next_with_id(),
+        )
+        .await
+        {
             Ok(finished) => finished,
             Err(_) => {
                 // Their start is on record and their end is not: a resumed run treats them as interrupted.

@@ -20,6 +20,8 @@ const VERSION: &str = "2026-10-21";
 /// No turn is longer than this on the wire: 128,000 tokens with all their framing are a third of it.
 const MAX_STREAM_BYTES: u64 = 64 << 20;
 
+const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
+
 /// An API key. It is never printed.
 #[derive(Clone)]
 pub struct ApiKey(String);
@@ -137,7 +139,8 @@ impl Anthropic {
     /// A client. Nothing is sent yet.
     ///
     /// # Errors
-    /// [`ModelError::Config`] when the key is missing, or the key, version or base URL cannot be used.
+    /// [`ModelError::Key`] when the key is missing or cannot be sent, [`ModelError::Config`] when the version or base URL
+    /// cannot be used.
     pub fn new(config: AnthropicConfig) -> Result<Self, ModelError> {
         Self::with_timer(config, Arc::new(RealTimer))
     }
@@ -182,34 +185,47 @@ impl Anthropic {
 
     async fn attempt(&self, body: Vec<u8>, sink: ModelSink<'_>) -> Result<Reply, Failed> {
         let Timeouts { idle, total, .. } = self.config.timeouts;
-        let end = Instant::now() + total;
-        let late = |kind, after| ModelError::Timeout { kind, after };
-        let first = idle.min(total);
-        let opened = timeout(first, self.client.open(body))
+        let start = Instant::now();
+        // A limit beyond what the clock can count is none, and a year is as good.
+        let end = start.checked_add(total).unwrap_or(start + YEAR);
+        let after = idle.min(total);
+        let kind = TimeoutKind::Response;
+        let opened = timeout(after, self.client.open(body))
             .await
-            .unwrap_or(Err(late(TimeoutKind::Response, first)))
+            .unwrap_or(Err(ModelError::Timeout { kind, after }))
             .map_err(Failed::BeforeStream)?;
+        self.receive(opened, idle, end, sink)
+            .await
+            .map_err(|error| Failed::Final(self.client.redact(error)))
+    }
+
+    /// Reads the stream to the end of the turn.
+    async fn receive(
+        &self,
+        opened: http::Opened,
+        idle: Duration,
+        end: Instant,
+        sink: ModelSink<'_>,
+    ) -> Result<Reply, ModelError> {
         let pieces = http::pieces(opened.response, idle, MAX_STREAM_BYTES);
         let mut events = std::pin::pin!(SseByteStream::new(pieces));
         let mut assembler = Assembler::default();
         while !assembler.is_done() {
-            let event = match timeout_at(end, events.next()).await {
-                Err(_) => return Err(Failed::Final(late(TimeoutKind::Total, total))),
-                Ok(None) => break,
-                Ok(Some(Ok(event))) => event,
-                Ok(Some(Err(error))) => {
-                    return Err(Failed::Final(http::stream_error(error)));
-                }
+            let Ok(event) = timeout_at(end, events.next()).await else {
+                return Err(ModelError::Timeout {
+                    kind: TimeoutKind::Total,
+                    after: self.config.timeouts.total,
+                });
+            };
+            let Some(event) = event.transpose().map_err(http::stream_error)? else {
+                break;
             };
             let data = event.data.as_deref().unwrap_or("");
-            let seen = assembler
-                .on_event(event.event.as_deref(), data)
-                .map_err(|error| Failed::Final(self.client.redact(error)))?;
-            if let Some(seen) = seen {
+            if let Some(seen) = assembler.on_event(event.event.as_deref(), data)? {
                 sink(seen);
             }
         }
-        let mut reply = assembler.finish().map_err(Failed::Final)?;
+        let mut reply = assembler.finish()?;
         reply.request_id = opened.request_id;
         Ok(reply)
     }

@@ -8,6 +8,9 @@ use toolcell::ErrorKind;
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ModelError {
+    /// The API key is missing or cannot be one.
+    #[error("the API key {0}")]
+    Key(&'static str),
     /// The settings make no request possible.
     #[error("{0}")]
     Config(String),
@@ -111,7 +114,7 @@ impl ModelError {
     /// The stable code.
     pub fn code(&self) -> ErrorKind {
         match self {
-            Self::Config(_) => ErrorKind::AuthRequired,
+            Self::Key(_) => ErrorKind::AuthRequired,
             Self::Http { status, kind, .. } => match (*status, kind.as_str()) {
                 (401 | 403, _) | (_, "authentication_error" | "permission_error") => {
                     ErrorKind::AuthRequired
@@ -119,7 +122,7 @@ impl ModelError {
                 (400 | 404 | 413 | 422, _) => ErrorKind::InvalidInput,
                 _ => ErrorKind::Unavailable,
             },
-            Self::Script { .. } => ErrorKind::InvalidInput,
+            Self::Config(_) | Self::Script { .. } => ErrorKind::InvalidInput,
             Self::Connect(_)
             | Self::Stream { .. }
             | Self::Truncated
@@ -134,13 +137,19 @@ impl ModelError {
     pub fn context_overflow(&self) -> Option<&str> {
         match self {
             Self::Http {
-                status: 400 | 413,
+                status: 400,
                 message,
                 ..
             } => ["prompt is too long", "exceed context limit"]
                 .iter()
                 .any(|words| message.contains(words))
                 .then_some(message),
+            // The conversation is too long in bytes rather than in tokens.
+            Self::Http {
+                status: 413,
+                message,
+                ..
+            } => Some(message),
             _ => None,
         }
     }

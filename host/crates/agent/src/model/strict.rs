@@ -3,10 +3,18 @@
 use serde::{Deserialize, Deserializer, de};
 use serde_json::{Map, Value};
 
+use crate::wire::deeper;
+
+/// How deep a tool's input may be nested.
+const MAX_DEPTH: usize = 64;
+
 /// Reads an object and refuses what JSON leaves open: of two members with one name, a check could read one and the
 /// tool the other.
 pub(super) fn strict_object(text: &str) -> Result<Value, String> {
     let value: Unique = serde_json::from_str(text).map_err(|error| error.to_string())?;
+    if deeper(&value.0, MAX_DEPTH) {
+        return Err(format!("it is nested deeper than {MAX_DEPTH} levels"));
+    }
     match value.0 {
         Value::Object(_) => Ok(value.0),
         _ => Err("it is no object".into()),
@@ -91,7 +99,14 @@ mod tests {
 
     #[test]
     fn refuses_what_is_not_one_clear_object() {
-        let deep = format!("{}1{}", r#"{"a":"#.repeat(100_000), "}".repeat(100_000));
+        let nested = |levels| format!("{}1{}", r#"{"a":"#.repeat(levels), "}".repeat(levels));
+        assert!(strict_object(&nested(64)).is_ok());
+        assert!(
+            strict_object(&nested(65))
+                .unwrap_err()
+                .contains("deeper than 64 levels")
+        );
+        let deep = nested(100_000);
         for text in [
             "[]",
             "5",

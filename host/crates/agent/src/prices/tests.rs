@@ -1,1 +1,128 @@
 use super::*;
+use crate::wire::CacheWrites;
+
+fn usage(input: u64, output: u64) -> TokenUsage {
+    TokenUsage {
+        input_tokens: input,
+        output_tokens: output,
+        ..TokenUsage::default()
+    }
+}
+
+fn cost(model: &str, usage: &TokenUsage) -> u64 {
+    Prices::embedded()
+        .find(model, None)
+        .unwrap()
+        .cost_micro_usd(usage)
+}
+
+#[test]
+fn the_embedded_table_is_sound() {
+    let prices = Prices::from_json(include_str!("../../prices.json")).unwrap();
+    assert!(!prices.models.is_empty());
+    let mut names: Vec<&String> = prices
+        .models
+        .iter()
+        .flat_map(|entry| &entry.names)
+        .collect();
+    let all = names.len();
+    names.sort();
+    names.dedup();
+    assert_eq!(names.len(), all, "a model is listed twice");
+}
+
+#[test]
+fn a_turn_costs_what_the_list_says() {
+    // Two dollars for a million in, ten for a million out.
+    assert_eq!(
+        cost("claude-sonnet-5-5", &usage(1_000_000, 100_000)),
+        3_000_000
+    );
+    // The fraction of a millionth counts as a whole one.
+    assert_eq!(cost("claude-haiku-5-5", &usage(1, 0)), 1);
+    let cached = TokenUsage {
+        cache_read_input_tokens: 1000,
+        cache_creation_input_tokens: 300,
+        cache_creation: Some(CacheWrites {
+            ephemeral_5m_input_tokens: 200,
+            ephemeral_1h_input_tokens: 100,
+        }),
+        ..usage(0, 0)
+    };
+    assert_eq!(cost("claude-opus-5-5", &cached), 200 + 1000 + 800);
+}
+
+#[test]
+fn long_prompts_have_their_own_band_and_cached_tokens_count() {
+    assert_eq!(cost("claude-haiku-5-5", &usage(100_000, 0)), 10_000);
+    assert_eq!(cost("claude-haiku-5-5", &usage(100_001, 0)), 50_001);
+    let cached = TokenUsage {
+        cache_read_input_tokens: 100_000,
+        ..usage(1, 0)
+    };
+    assert_eq!(cost("claude-haiku-5-5", &cached), 5_001);
+}
+
+#[test]
+fn absent_cache_prices_follow_the_rule() {
+    let writes = TokenUsage {
+        cache_creation_input_tokens: 1000,
+        cache_read_input_tokens: 1000,
+        ..usage(0, 0)
+    };
+    assert_eq!(cost("claude-fable-5-2", &writes), 10_000 + 8_000);
+}
+
+#[test]
+fn dated_ids_and_dates_are_understood() {
+    let prices = Prices::embedded();
+    assert_eq!(
+        prices.find("claude-haiku-4-5-20251001", None),
+        prices.find("claude-haiku-4-5", None)
+    );
+    assert_eq!(prices.find("claude-haiku-4-5-2025100", None), None);
+    assert_eq!(prices.find("gpt", None), None);
+
+    let text = r#"{"unit":"USD per million tokens","as_of":"2026-01-01","models":[{"names":["m"],"prices":[
+        {"bands":[{"input":1,"output":1}]},
+        {"from":"2026-05-01","bands":[{"input":2,"output":2}]}]}]}"#;
+    let prices = Prices::from_json(text).unwrap();
+    let on = |date| {
+        prices
+            .find("m", date)
+            .unwrap()
+            .cost_micro_usd(&usage(10, 0))
+    };
+    assert_eq!(
+        (on(Some("2026-04-30")), on(Some("2026-05-01")), on(None)),
+        (10, 20, 20)
+    );
+}
+
+#[test]
+fn a_table_that_makes_no_sense_is_refused() {
+    let table = |bands: &str| {
+        let text = format!(
+            r#"{{"unit":"USD per million tokens","as_of":"x","models":[{{"names":["m"],"prices":[{{"bands":{bands}}}]}}]}}"#
+        );
+        Prices::from_json(&text).unwrap_err()
+    };
+    for bands in [
+        "[]",
+        r#"[{"up_to_prompt_tokens":5,"input":1,"output":1}]"#,
+        r#"[{"input":1,"output":1},{"input":1,"output":1}]"#,
+        r#"[{"up_to_prompt_tokens":5,"input":1,"output":1},{"up_to_prompt_tokens":5,"input":1,"output":1},{"input":1,"output":1}]"#,
+    ] {
+        assert!(
+            table(bands).contains("price of m: bands must rise"),
+            "{bands}"
+        );
+    }
+    assert!(table(r#"[{"input":-1,"output":1}]"#).contains("between 0 and"));
+    assert!(table(r#"[{"inputs":1,"output":1}]"#).contains("unknown field `inputs`"));
+    assert!(
+        Prices::from_json(r#"{"unit":"EUR","as_of":"x","models":[]}"#)
+            .unwrap_err()
+            .contains("EUR")
+    );
+}

@@ -75,6 +75,21 @@ impl Block {
         }))
     }
 
+    /// Whether the block's JSON is nested deeper than so many levels.
+    pub(crate) fn deeper_than(&self, levels: usize) -> bool {
+        match self {
+            Self::Text(block) => block.extra.values().any(|v| deeper(v, levels)),
+            Self::ToolUse(call) => {
+                deeper(&call.input, levels) || call.extra.values().any(|v| deeper(v, levels))
+            }
+            Self::ToolResult(result) => result
+                .content
+                .iter()
+                .any(|block| levels == 0 || block.deeper_than(levels - 1)),
+            Self::Other(value) => deeper(value, levels),
+        }
+    }
+
     /// The block's `type`, where it has one.
     pub fn kind(&self) -> &str {
         match self {
@@ -83,6 +98,16 @@ impl Block {
             Self::ToolResult(_) => "tool_result",
             Self::Other(value) => value.get("type").and_then(Value::as_str).unwrap_or(""),
         }
+    }
+}
+
+/// Whether a value has containers within containers for more than so many levels.
+pub(crate) fn deeper(value: &Value, levels: usize) -> bool {
+    let inner = |value| levels == 0 || deeper(value, levels - 1);
+    match value {
+        Value::Array(values) => values.iter().any(inner),
+        Value::Object(fields) => fields.values().any(inner),
+        _ => false,
     }
 }
 

@@ -5,6 +5,7 @@ mod message;
 mod reply;
 mod request;
 
+pub(crate) use block::deeper;
 pub use block::{Block, TextBlock, ToolResultBlock, ToolUse};
 pub(crate) use message::blocks_or_text;
 pub use message::{Message, Role};

@@ -290,15 +290,14 @@ fn endpoint(base: &str, allow_http: bool) -> Result<Url, ModelError> {
 fn headers(config: &AnthropicConfig) -> Result<HeaderMap, ModelError> {
     let key = config.api_key.expose();
     if key.is_empty() {
-        return Err(ModelError::Config("the API key is missing".into()));
+        return Err(ModelError::Key("is missing"));
     }
     let (name, value) = match config.auth {
         Auth::Bearer => (AUTHORIZATION, format!("Bearer {key}")),
         Auth::XApiKey => (HeaderName::from_static("x-api-key"), key.to_owned()),
     };
-    let mut value = HeaderValue::from_str(&value).map_err(|_| {
-        ModelError::Config("the API key holds characters that cannot be sent".into())
-    })?;
+    let mut value = HeaderValue::from_str(&value)
+        .map_err(|_| ModelError::Key("holds characters that cannot be sent"))?;
     value.set_sensitive(true);
     let version = HeaderValue::from_str(&config.version).map_err(|_| {
         ModelError::Config("the API version holds characters that cannot be sent".into())
