@@ -24,8 +24,8 @@
 //!   tools together and says what they would like to be granted.
 //! - A tool answers a `String`, [`Json`], [`Content`], `Vec<Content>`, or a `Result` of one of
 //!   these with an [`Error`].
-//! - [`log`], [`progress`], [`tools`](mod@tools) and, with the feature `files`, `files` reach
-//!   the host. Files, clocks, random numbers and variables are those of `std`.
+//! - [`log`], [`progress`], [`tools`](mod@tools) and, with features of their names, `files` and
+//!   `http` reach the host. Files, clocks, random numbers and variables are those of `std`.
 
 // Lets the macros say `::toolcell_guest` inside this crate, too.
 extern crate self as toolcell_guest;
@@ -36,6 +36,8 @@ pub mod bindings;
 mod error;
 #[cfg(feature = "files")]
 pub mod files;
+#[cfg(feature = "http")]
+pub mod http;
 pub mod log;
 pub mod manifest;
 pub mod progress;

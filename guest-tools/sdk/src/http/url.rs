@@ -1,0 +1,184 @@
+//! Just enough of URLs to send a request and to follow a link.
+
+use std::fmt;
+
+use crate::{Error, Result};
+
+/// An absolute URL without its fragment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Url {
+    /// For example `https`, in lower case.
+    pub scheme: String,
+    /// Host and port, for example `example.com:8080`.
+    pub authority: String,
+    /// Path and query, for example `/search?q=x`. Never empty.
+    pub path: String,
+}
+
+impl Url {
+    /// Reads an absolute URL. Spaces and letters outside ASCII in its path are percent-encoded.
+    ///
+    /// # Errors
+    /// `invalid-input` with what is missing. Nothing is decided on here: that is the host's part.
+    pub fn parse(text: &str) -> Result<Self> {
+        let wrong = |why: &str| Error::invalid_input(format!("`{text}` is no URL: {why}"));
+        let (scheme, rest) = text
+            .trim()
+            .split_once("://")
+            .ok_or_else(|| wrong("it starts like https://example.com/"))?;
+        let letters = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.');
+        if scheme.is_empty() || !scheme.chars().all(letters) {
+            return Err(wrong("its scheme is a word such as https"));
+        }
+        let rest = rest.split('#').next().unwrap_or_default();
+        let (authority, path) = rest.split_at(rest.find(['/', '?', '\\']).unwrap_or(rest.len()));
+        if authority.is_empty() || !authority.is_ascii() || authority.contains(char::is_whitespace)
+        {
+            return Err(wrong("its host is an ASCII name (others as xn--...)"));
+        }
+        Ok(Self {
+            scheme: scheme.to_ascii_lowercase(),
+            authority: authority.to_ascii_lowercase(),
+            path: normal(path),
+        })
+    }
+
+    /// The URL that `link` means on a page with this URL; `None` for what is no page, such as
+    /// `mailto:` or `javascript:`.
+    #[must_use]
+    pub fn join(&self, link: &str) -> Option<Self> {
+        let link = link.trim();
+        let link = link.split('#').next().unwrap_or_default();
+        if let Some(rest) = link.strip_prefix("//") {
+            return Url::parse(&format!("{}://{rest}", self.scheme)).ok();
+        }
+        let colon = link
+            .find(':')
+            .filter(|colon| !link.get(..*colon).unwrap_or("/").contains(['/', '?']));
+        if colon.is_some() {
+            return Url::parse(link)
+                .ok()
+                .filter(|url| matches!(url.scheme.as_str(), "http" | "https"));
+        }
+        let (page, _) = self
+            .path
+            .split_at(self.path.find('?').unwrap_or(self.path.len()));
+        let path = match link.chars().next() {
+            None => self.path.clone(),
+            Some('/') => link.to_owned(),
+            Some('?') => format!("{page}{link}"),
+            Some(_) => {
+                let directory = page
+                    .rfind('/')
+                    .map_or("/", |slash| page.get(..=slash).unwrap_or("/"));
+                format!("{directory}{link}")
+            }
+        };
+        Some(Self {
+            path: normal(&path),
+            ..self.clone()
+        })
+    }
+}
+
+impl fmt::Display for Url {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}://{}{}", self.scheme, self.authority, self.path)
+    }
+}
+
+/// A path that starts with a slash, without `.` and `..`, with everything encoded that has to be.
+fn normal(path: &str) -> String {
+    let (path, query) = path.split_at(path.find('?').unwrap_or(path.len()));
+    let mut parts: Vec<&str> = Vec::new();
+    let mut directory = true;
+    for part in path.split('/').skip(usize::from(path.starts_with('/'))) {
+        directory = matches!(part, "." | ".." | "");
+        match part {
+            "." => {}
+            ".." => {
+                parts.pop();
+            }
+            part => parts.push(part),
+        }
+    }
+    if directory && parts.last().is_some_and(|last| !last.is_empty()) {
+        parts.push("");
+    }
+    encoded(&format!("/{}{query}", parts.join("/")))
+}
+
+fn encoded(text: &str) -> String {
+    let mut encoded = String::new();
+    for character in text.chars() {
+        if character.is_ascii_graphic() && !matches!(character, '"' | '<' | '>' | '\\' | '^' | '`')
+        {
+            encoded.push(character);
+        } else {
+            for byte in character.encode_utf8(&mut [0; 4]).bytes() {
+                encoded.push_str(&format!("%{byte:02X}"));
+            }
+        }
+    }
+    encoded
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Url;
+
+    fn url(text: &str) -> String {
+        Url::parse(text).unwrap().to_string()
+    }
+
+    #[test]
+    fn urls_are_taken_apart_and_put_together() {
+        assert_eq!(url("https://Example.com"), "https://example.com/");
+        assert_eq!(
+            url("HTTP://h:8080/a/../b/./c/?q=1#f"),
+            "http://h:8080/b/c/?q=1"
+        );
+        assert_eq!(url("https://h?q=ä b"), "https://h/?q=%C3%A4%20b");
+        assert_eq!(url("https://h/a/.."), "https://h/");
+        assert_eq!(url("https://h/a//b"), "https://h/a//b");
+    }
+
+    #[test]
+    fn what_is_no_url_is_explained() {
+        for (text, why) in [
+            ("example.com", "starts like"),
+            ("https:///x", "host"),
+            ("a b://x", "scheme"),
+            ("https://ü.de", "xn--"),
+        ] {
+            let message = Url::parse(text).unwrap_err().message;
+            assert!(message.contains(why) && message.contains(text), "{message}");
+        }
+    }
+
+    #[test]
+    fn links_are_joined_as_browsers_do() {
+        let page = Url::parse("https://h/a/b?q=1").unwrap();
+        for (link, expected) in [
+            ("c", "https://h/a/c"),
+            ("../c", "https://h/c"),
+            ("/c", "https://h/c"),
+            ("?x=2", "https://h/a/b?x=2"),
+            ("//other/c", "https://other/c"),
+            ("http://other/c#f", "http://other/c"),
+            ("#top", "https://h/a/b?q=1"),
+            ("", "https://h/a/b?q=1"),
+            ("c:d", ""),
+            ("./c:d", "https://h/a/c:d"),
+            ("mailto:a@b", ""),
+            ("javascript:alert(1)", ""),
+            ("ftp://h/x", ""),
+        ] {
+            let joined = page
+                .join(link)
+                .map(|url| url.to_string())
+                .unwrap_or_default();
+            assert_eq!(joined, expected, "{link}");
+        }
+    }
+}
