@@ -18,7 +18,7 @@ use wasmtime::component::Component;
 use crate::{Error, ErrorKind, Result};
 
 pub(crate) use cache::{Cache, hex};
-pub(crate) use ticker::{TICK, Ticker};
+pub(crate) use ticker::Ticker;
 
 /// What `Cargo.toml` asks for at least; wasmtime does not tell its version at run time.
 const WASMTIME_VERSION: &str = "48.0.8";

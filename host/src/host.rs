@@ -216,7 +216,7 @@ fn info(tool: &Tool) -> ToolInfo {
         description: tool.definition.description.clone(),
         input_schema: tool.definition.input.clone(),
         output_schema: tool.definition.output.clone(),
-        annotations: tool.definition.annotations.clone(),
+        annotations: tool.definition.annotations,
         digest: format!("sha256:{}", tool.package.digest),
         origin: tool.package.origin.clone(),
     }

@@ -17,6 +17,8 @@ mod registry;
 mod sandbox;
 mod schema;
 pub mod telemetry;
+#[cfg(any(test, feature = "test-support"))]
+pub mod testing;
 pub mod text;
 
 pub use builtin::{builtin, builtins};

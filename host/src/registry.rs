@@ -42,6 +42,8 @@ pub(crate) enum Access {
     /// which are open.
     Granted {
         roots: Arc<FileRoots>,
+        /// The line that lists the package, as shown to people.
+        listed: String,
         ask: Option<Rule>,
     },
 }
@@ -51,10 +53,13 @@ impl Access {
     pub(crate) fn decision(&self) -> Decision {
         match self {
             Self::Denied(rule) => Decision::Deny(rule.clone()),
-            Self::Granted { roots, ask: None } => Decision::Allow(roots.grants().clone()),
+            Self::Granted {
+                roots, ask: None, ..
+            } => Decision::Allow(roots.grants().clone()),
             Self::Granted {
                 roots,
                 ask: Some(rule),
+                ..
             } => Decision::Ask(roots.grants().clone(), rule.clone()),
         }
     }

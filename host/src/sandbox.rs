@@ -23,13 +23,14 @@ use wasmtime::{
 use crate::{
     Content, Error, ErrorKind, Result, ToolFailure, Usage,
     capability::recorder::{Record, Recorder},
-    engine::{Engine, TICK, limits as ceilings, meter::Meter, one_line},
+    engine::{Engine, limits as ceilings, meter::Meter, one_line},
 };
 
 use state::CallState;
 pub(crate) use state::Setup;
 
-/// A guest computes for so many ticks of the engine's clock before it gives way to other calls.
+/// A guest computes for so many ticks of the engine's clock, of a millisecond each, before it gives way to other calls
+/// and its limits are looked at.
 const SLICE_TICKS: u64 = 5;
 
 /// A component that is compiled and linked: a call only makes a store and copies memory images.
@@ -188,9 +189,6 @@ fn prepare_store(
 fn out_of_time(recorder: &Recorder) -> crate::capability::LimitExceeded {
     recorder.exceed(ErrorKind::LimitTime, outcome::OUT_OF_TIME)
 }
-
-/// The time for which a guest may run on after its limit: one slice.
-pub(crate) const SLICE: Duration = Duration::from_millis(TICK.as_millis() as u64 * SLICE_TICKS);
 
 fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)

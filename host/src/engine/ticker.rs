@@ -13,7 +13,7 @@ use std::{
 use wasmtime::Engine;
 
 /// How often the epoch advances.
-pub(crate) const TICK: Duration = Duration::from_millis(1);
+const TICK: Duration = Duration::from_millis(1);
 
 /// After so many ticks without a call the thread goes to sleep, so that an idle host costs nothing.
 const IDLE_TICKS: u32 = 100;

@@ -250,15 +250,23 @@ impl Attempt<'_> {
 
     /// The grants of the call and their directories, after asking where the policy says so.
     async fn decide(&self, tool: &Tool, asking: &Asking) -> Result<Arc<FileRoots>, Stop> {
+        let recording = &self.shared.recording;
         let (roots, rule) = match &tool.access {
-            Access::Granted { roots, ask: None } => return Ok(Arc::clone(roots)),
+            Access::Granted {
+                roots,
+                listed,
+                ask: None,
+            } => {
+                recording.decision(self.about, "call", Effect::Allow, listed)?;
+                return Ok(Arc::clone(roots));
+            }
             Access::Granted {
                 roots,
                 ask: Some(rule),
+                ..
             } => (roots, rule),
             Access::Denied(rule) => {
                 let text = rule.to_string();
-                let recording = &self.shared.recording;
                 recording.decision(self.about, "call", Effect::Deny, &text)?;
                 return Err(self.denied(rule, "calls of this tool are denied by the policy"));
             }

@@ -163,7 +163,15 @@ impl Shared {
         }
         let base = self.base_dir.as_deref().unwrap_or(Path::new(""));
         let roots = Arc::new(FileRoots::open(&grants, base, &self.roots)?);
-        Ok(Access::Granted { roots, ask })
+        let listed = self
+            .layers
+            .iter()
+            .find_map(|(_, policy)| policy.tool(grants.package()));
+        let listed = listed.map_or_else(
+            || "default: a package that no policy lists runs with nothing granted".to_owned(),
+            |tool| tool.rule().to_string(),
+        );
+        Ok(Access::Granted { roots, listed, ask })
     }
 
     /// A path of a policy, from the directory that it is meant from.

@@ -6,7 +6,7 @@ use toolcell_policy::Layers;
 
 use super::calling::Ended;
 use crate::{
-    CallId, Error, ErrorKind, Result, Usage,
+    CallId, ErrorKind, Result, Usage,
     audit::{
         AuditRecord, AuditSink, CallRecord, DecisionRecord, Effect, Outcome, PathTouched,
         SessionRecord,
@@ -42,14 +42,7 @@ impl Recording {
         let Some(sink) = &self.sink else {
             return Ok(());
         };
-        sink.append(&record()).map_err(|error| {
-            Error::new(
-                ErrorKind::Internal,
-                format!("the audit log takes no record: {error}"),
-            )
-            .with_help("No result is handed out that is not on record. Make the log writable, and free space on its disk.")
-            .with_source(error)
-        })
+        Ok(sink.append(&record())?)
     }
 
     /// The host begins to work.

@@ -5,30 +5,27 @@ use std::{
 
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
-use toolcell_policy::Policy;
 
 use super::*;
 use crate::{
-    CallId, Content,
-    audit::{AuditError, AuditRecord, AuditSink, Outcome},
+    CallId, Content, EngineOptions, Policy,
+    audit::{AuditError, AuditRecord, AuditSink, MemoryAudit, Outcome},
     sandbox::fixtures::{ECHO, SPIN, tool, tool_with},
 };
 
-/// Remembers every record.
-#[derive(Clone, Default)]
-struct Seen(Arc<Mutex<Vec<AuditRecord>>>);
+/// What is on record.
+type Seen = MemoryAudit;
 
-impl AuditSink for Seen {
-    fn append(&self, record: &AuditRecord) -> Result<(), AuditError> {
-        self.0.lock().unwrap().push(record.clone());
-        Ok(())
-    }
+trait Reads {
+    fn outcomes(&self) -> Vec<Outcome>;
+    fn decisions(&self) -> Vec<(String, String, String)>;
+    fn pick<T>(&self, pick: impl Fn(&AuditRecord) -> Option<T>) -> Vec<T>;
 }
 
-impl Seen {
+impl Reads for Seen {
     /// The outcome of every call on record.
     fn outcomes(&self) -> Vec<Outcome> {
-        self.records(|record| match record {
+        self.pick(|record| match record {
             AuditRecord::Call(call) => Some(call.outcome),
             _ => None,
         })
@@ -36,7 +33,7 @@ impl Seen {
 
     /// Access, effect and rule of every decision on record.
     fn decisions(&self) -> Vec<(String, String, String)> {
-        self.records(|record| match record {
+        self.pick(|record| match record {
             AuditRecord::Decision(it) => Some((
                 it.access.clone(),
                 format!("{:?}", it.effect),
@@ -46,19 +43,19 @@ impl Seen {
         })
     }
 
-    fn records<T>(&self, pick: impl Fn(&AuditRecord) -> Option<T>) -> Vec<T> {
-        self.0.lock().unwrap().iter().filter_map(pick).collect()
+    fn pick<T>(&self, pick: impl Fn(&AuditRecord) -> Option<T>) -> Vec<T> {
+        self.records().iter().filter_map(pick).collect()
     }
 }
 
-fn policy(text: &str) -> Policy {
-    Policy::from_toml(text).unwrap()
-}
-
 fn builder(text: &str) -> ToolHostBuilder {
-    let mut engine = crate::EngineOptions::default();
-    engine.concurrency = 4;
-    ToolHost::builder().policy(policy(text)).engine(engine)
+    let engine = EngineOptions {
+        concurrency: 4,
+        ..EngineOptions::default()
+    };
+    ToolHost::builder()
+        .policy(Policy::from_toml(text).unwrap())
+        .engine(engine)
 }
 
 async fn host_with(text: &str, body: &str) -> (ToolHost, Seen) {
@@ -93,6 +90,14 @@ fn call(tool: &str) -> ToolCall {
     ToolCall::new(tool, json!({"a": 1}))
 }
 
+/// A caller that waits so many milliseconds.
+fn until(millis: u64) -> CallContext {
+    CallContext {
+        deadline: Some(Instant::now() + Duration::from_millis(millis)),
+        ..CallContext::default()
+    }
+}
+
 fn kind(result: &ToolResult) -> ErrorKind {
     result.failure.as_ref().unwrap().kind
 }
@@ -114,7 +119,12 @@ async fn a_tool_is_loaded_listed_and_called() {
     assert_eq!(result.text(), "{\"a\":1}");
     assert!(!result.is_error() && result.usage.wall_us > 0);
     assert_eq!(seen.outcomes(), [Outcome::Ok]);
-    let sessions = seen.records(|record| match record {
+    let rule = "default: a package that no policy lists runs with nothing granted";
+    assert_eq!(
+        seen.decisions(),
+        [("call".into(), "Allow".into(), rule.into())]
+    );
+    let sessions = seen.pick(|record| match record {
         AuditRecord::Session(session) => Some(session.policy.clone()),
         _ => None,
     });
@@ -237,8 +247,7 @@ async fn a_question_without_an_answer_is_given_up() {
         .build()
         .unwrap();
     host.load_bytes("t", tool("", ECHO)).await.unwrap();
-    let mut context = CallContext::default();
-    context.deadline = Some(Instant::now() + Duration::from_millis(20));
+    let context = until(20);
     let result = host.call_with(call("t"), &context).await.unwrap();
     assert_eq!(kind(&result), ErrorKind::LimitTime);
     let context = CallContext::default();
@@ -265,8 +274,7 @@ async fn limits_of_the_policy_hold() {
 #[tokio::test]
 async fn an_earlier_deadline_of_the_caller_holds() {
     let (host, _) = host_with("", SPIN).await;
-    let mut context = CallContext::default();
-    context.deadline = Some(Instant::now() + Duration::from_millis(30));
+    let context = until(30);
     let result = host.call_with(call("t"), &context).await.unwrap();
     assert_eq!(kind(&result), ErrorKind::LimitTime);
 }
@@ -290,8 +298,7 @@ async fn a_call_too_many_is_busy_after_a_bounded_wait() {
     let (host, _) = host_with("[default.limits]\nconcurrency = 1", SPIN).await;
     let (running, cancel) = spin(&host);
     tokio::task::yield_now().await;
-    let mut context = CallContext::default();
-    context.deadline = Some(Instant::now() + Duration::from_millis(50));
+    let context = until(50);
     let result = host.call_with(call("t"), &context).await.unwrap();
     assert!(
         matches!(kind(&result), ErrorKind::Busy | ErrorKind::LimitTime),
@@ -320,36 +327,37 @@ async fn a_call_whose_caller_goes_away_is_on_record() {
     assert_eq!(seen.outcomes(), [Outcome::Failed(ErrorKind::Cancelled)]);
 }
 
-/// Takes so many records and no more.
-struct Full(Mutex<u32>);
+#[tokio::test]
+async fn a_result_that_is_not_on_record_is_withheld() {
+    let (host, seen) = host_with("", ECHO).await;
+    seen.set_full(true);
+    let error = host.call(call("t")).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Internal);
+    let full = Seen::default();
+    full.set_full(true);
+    assert!(builder("").audit(full).build().is_err());
+}
 
-impl AuditSink for Full {
-    fn append(&self, _: &AuditRecord) -> Result<(), AuditError> {
-        let mut left = self.0.lock().unwrap();
-        match left.checked_sub(1) {
-            Some(less) => {
-                *left = less;
-                Ok(())
-            }
-            None => Err(AuditError::Write {
+/// Takes no record of how a call ended.
+struct NoEnds;
+
+impl AuditSink for NoEnds {
+    fn append(&self, record: &AuditRecord) -> Result<(), AuditError> {
+        match record {
+            AuditRecord::Call(_) => Err(AuditError::Write {
                 path: "audit.jsonl".into(),
-                source: std::io::Error::from(std::io::ErrorKind::StorageFull),
+                source: std::io::ErrorKind::StorageFull.into(),
             }),
+            _ => Ok(()),
         }
     }
 }
 
 #[tokio::test]
-async fn a_result_that_is_not_on_record_is_withheld() {
-    let host = builder("").audit(Full(Mutex::new(1))).build().unwrap();
+async fn an_answer_is_withheld_when_only_its_end_is_not_on_record() {
+    let host = builder("").audit(NoEnds).build().unwrap();
     host.load_bytes("t", tool("", ECHO)).await.unwrap();
-    let error = host.call(call("t")).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Internal);
-    assert!(
-        error.message().contains("audit log takes no record"),
-        "{error}"
-    );
-    assert!(builder("").audit(Full(Mutex::new(0))).build().is_err());
+    assert!(host.call(call("t")).await.is_err());
 }
 
 #[tokio::test]
@@ -440,4 +448,112 @@ async fn a_wrong_schema_is_a_load_error() {
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidManifest);
     assert!(host.tools().is_empty());
+}
+
+#[cfg(feature = "builtin-tools")]
+mod builtin {
+    use super::*;
+
+    const FILES: &str = "[tool.files]\nfrom = \"builtin:files\"\nfiles = [{ host = \".\", guest = \"/work\", access = \"write\" }]";
+
+    async fn files(dir: &std::path::Path, more: &str) -> (ToolHost, Seen) {
+        let seen = Seen::default();
+        let text = format!("{FILES}\n{more}");
+        let host = builder(&text)
+            .base_dir(dir)
+            .audit(seen.clone())
+            .build()
+            .unwrap();
+        host.load_policy_tools().await.unwrap();
+        (host, seen)
+    }
+
+    fn read(path: &str) -> ToolCall {
+        ToolCall::new("files_read", json!({ "path": path }))
+    }
+
+    #[tokio::test]
+    async fn a_granted_file_is_read_and_on_record() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("a.txt"), "hello").unwrap();
+        let (host, seen) = files(dir.path(), "").await;
+        let result = host.call(read("/work/a.txt")).await.unwrap();
+        assert!(result.text().contains("hello"), "{result:?}");
+        let paths = seen.pick(|record| match record {
+            AuditRecord::Call(call) => Some(call.paths.clone()),
+            _ => None,
+        });
+        assert!(
+            paths[0]
+                .iter()
+                .any(|it| it.path == "/work/a.txt" && it.used == "read"),
+            "{paths:?}"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_file_outside_the_grant_is_denied_with_the_rule() {
+        let dir = tempfile::tempdir().unwrap();
+        let (host, seen) = files(dir.path(), "").await;
+        let result = host.call(read("/etc/passwd")).await.unwrap();
+        assert_eq!(kind(&result), ErrorKind::Denied, "{result:?}");
+        assert_eq!(result.denials[0].capability, "files");
+        assert_eq!(result.denials[0].access, "read /etc/passwd");
+        let rule = result.failure.unwrap().rule.unwrap();
+        assert!(rule.starts_with("default: "), "{rule}");
+        assert_eq!(seen.outcomes(), [Outcome::Failed(ErrorKind::Denied)]);
+    }
+
+    #[tokio::test]
+    async fn writing_is_counted_and_bounded() {
+        let dir = tempfile::tempdir().unwrap();
+        let (host, _) = files(dir.path(), "limits = { written = \"1KiB\" }").await;
+        let write = |bytes: usize| {
+            let input = json!({ "path": "/work/b.txt", "content": "x".repeat(bytes) });
+            host.call(ToolCall::new("files_write", input))
+        };
+        let result = write(1_000).await.unwrap();
+        assert!(!result.is_error(), "{result:?}");
+        assert_eq!(
+            (result.usage.written_bytes, result.usage.files_created),
+            (1_000, 1)
+        );
+        assert_eq!(kind(&write(2_000).await.unwrap()), ErrorKind::LimitFiles);
+    }
+
+    #[tokio::test]
+    async fn a_grant_on_the_hosts_own_state_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let host = builder(FILES)
+            .base_dir(dir.path())
+            .cache_dir(dir.path().join("cache"))
+            .build()
+            .unwrap();
+        let error = host.load_policy_tools().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidPolicy);
+        assert!(
+            error
+                .message()
+                .contains("toolcell.toml:3 tool.files.files[0]"),
+            "{error}"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_relative_grant_needs_a_directory_to_start_from() {
+        let host = builder(FILES).build().unwrap();
+        let error = host.load_policy_tools().await.unwrap_err();
+        assert!(error.message().contains("is a relative path"), "{error}");
+    }
+
+    #[test]
+    fn every_builtin_is_an_acceptable_package_under_its_own_name() {
+        let names: Vec<&str> = crate::builtins().map(|(name, _)| name).collect();
+        assert!(names.contains(&"files"), "{names:?}");
+        for (name, bytes) in crate::builtins() {
+            let package = crate::Package::parse(name, bytes).unwrap();
+            assert_eq!(package.manifest().name, name);
+            assert!(crate::builtin(name).is_some());
+        }
+    }
 }

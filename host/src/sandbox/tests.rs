@@ -44,8 +44,10 @@ fn grants(limits: &str) -> GrantSet {
 }
 
 fn prepare(bytes: &[u8], fuel: bool) -> Prepared {
-    let mut options = EngineOptions::default();
-    options.concurrency = 2;
+    let options = EngineOptions {
+        concurrency: 2,
+        ..EngineOptions::default()
+    };
     let engines = Engines::new(options).unwrap();
     let engine = if fuel {
         engines.fuel().unwrap()

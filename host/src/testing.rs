@@ -1,0 +1,43 @@
+//! What tests of programs that embed toolcell need (feature `test-support`).
+//!
+//! ```
+//! # async fn example() -> toolcell::Result<()> {
+//! let (host, audit) = toolcell::testing::host("")?;
+//! host.load_policy_tools().await?;
+//! assert!(host.tools().is_empty() && audit.records().len() == 1);
+//! # Ok(())
+//! # }
+//! ```
+
+use crate::{Error, ErrorKind, Policy, Result, ToolHost, ToolHostBuilder};
+pub use crate::{
+    audit::MemoryAudit,
+    egress::{EgressOptions, Resolver, Timeouts},
+};
+
+/// A host under a policy, and everything that it records. It keeps nothing on disk.
+///
+/// # Errors
+///
+/// `invalid_policy` where the policy is wrong, and what [`ToolHostBuilder::build`] says.
+pub fn host(policy: &str) -> Result<(ToolHost, MemoryAudit)> {
+    let audit = MemoryAudit::default();
+    let host = builder(policy)?.audit(audit.clone()).build()?;
+    Ok((host, audit))
+}
+
+/// The builder of such a host, with room for four calls at the same time.
+///
+/// # Errors
+///
+/// `invalid_policy` where the policy is wrong.
+pub fn builder(policy: &str) -> Result<ToolHostBuilder> {
+    let policy = Policy::from_toml(policy).map_err(|problems| {
+        Error::new(ErrorKind::InvalidPolicy, problems.to_string()).with_source(problems)
+    })?;
+    let engine = crate::EngineOptions {
+        concurrency: 4,
+        ..crate::EngineOptions::default()
+    };
+    Ok(ToolHost::builder().policy(policy).engine(engine))
+}
