@@ -53,18 +53,20 @@ impl FilesView<'_> {
     }
 
     /// Closes again what turns out to be special: another process may have exchanged it since it was checked.
-    async fn refuse_opened(
+    fn refuse_opened(
         &mut self,
         opened: Resource<Descriptor>,
         access: &Access,
     ) -> FsResult<Resource<Descriptor>> {
-        let error = match self.inner.get_type(borrow(&opened)).await {
-            Ok(kind) if is_plain(kind) => return Ok(opened),
-            Ok(_) => self.deny(&[access], SPECIAL),
-            Err(error) => error,
+        let plain = match self.file(&opened)? {
+            Some(file) => file.metadata()?.is_file(),
+            None => true,
         };
+        if plain {
+            return Ok(opened);
+        }
         HostDescriptor::drop(&mut self.inner, opened).map_err(FsError::trap)?;
-        Err(error)
+        Err(self.deny(&[access], SPECIAL))
     }
 
     /// Keeps a created thing charged only if it was created.
@@ -347,7 +349,7 @@ impl HostDescriptor for FilesView<'_> {
             self.state.quota.not_created();
         }
         let opened = self.settle(&[&access], result)?;
-        let opened = self.refuse_opened(opened, &access).await?;
+        let opened = self.refuse_opened(opened, &access)?;
         let path = access.path.into();
         self.state.places.insert(opened.rep(), Place { root, path });
         Ok(opened)
