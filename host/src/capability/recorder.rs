@@ -140,12 +140,8 @@ impl Recorder {
         self.events.is_some()
     }
 
-    /// The call that this is the record of.
-    pub(crate) fn call_id(&self) -> &CallId {
-        &self.call_id
-    }
-
     /// A copy of what was gathered so far.
+    #[cfg(test)]
     pub(crate) fn snapshot(&self) -> Record {
         self.lock().clone()
     }
@@ -254,7 +250,6 @@ mod tests {
         let recorder = Recorder::new(CallId::new("call_1"), None);
         recorder.deny(denial("read /x"));
         assert!(!recorder.is_heard());
-        assert_eq!(recorder.call_id().as_str(), "call_1");
         assert_eq!(PathUse::Write.as_str(), "write");
     }
 }

@@ -41,6 +41,7 @@ pub(crate) trait Callee: Send + Sync {
 /// The place of a call in a tree of calls.
 #[derive(Clone, Debug)]
 pub(crate) struct Nesting {
+    /// How many tools called one another to get here; 0 at the top.
     depth: u32,
     left: Arc<AtomicU32>,
 }
@@ -52,11 +53,6 @@ impl Nesting {
             depth: 0,
             left: Arc::new(AtomicU32::new(MAX_NESTED_CALLS)),
         }
-    }
-
-    /// How many tools called one another to get here; 0 at the top.
-    pub(crate) fn depth(&self) -> u32 {
-        self.depth
     }
 
     /// The place of a call made from here, as long as the tree's budget lasts.

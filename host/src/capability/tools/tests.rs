@@ -20,7 +20,7 @@ impl Callee for Fixed {
         input: Value,
         nesting: Nesting,
     ) -> Pin<Box<dyn Future<Output = ToolResult> + Send + '_>> {
-        let call = (name.clone(), input, nesting.depth());
+        let call = (name.clone(), input, nesting.depth);
         self.calls.lock().unwrap().push(call);
         let result = ToolResult {
             call_id: CallId::new("call_2"),
