@@ -2,7 +2,11 @@ use serde_json::json;
 use toolcell::ToolFailure;
 
 use super::*;
-use crate::{Agent, RunContext, RunOutcome, model::Scripted, testing::result};
+use crate::{
+    Agent, AgentEvent, RunContext, RunOutcome,
+    model::Scripted,
+    testing::{recorder, result},
+};
 
 fn output_of(content: Vec<Content>) -> Vec<Value> {
     let call = ToolCall::new("t", json!({}));
@@ -135,9 +139,8 @@ async fn a_tool_host_runs_tools() {
     assert_eq!(output_for_model(&answer).code, Some(ErrorKind::UnknownTool));
 }
 
-/// A whole run with a real component, where the host was built with its tools.
 #[tokio::test]
-async fn a_run_uses_a_real_component() {
+async fn what_authors_say_of_a_tool_decides_whether_a_call_may_be_repeated() {
     let Some(bytes) = toolcell::builtin("files") else {
         return;
     };
@@ -152,13 +155,66 @@ async fn a_run_uses_a_real_component() {
             .repeatable
     };
     assert!(repeatable("files_read") && !repeatable("files_edit"));
+}
 
-    // Nothing is granted, so every path is out of reach: the model hears of it and goes on.
-    let script = r#"{"content":[{"type":"tool_use","id":"t1","name":"files_read","input":{"path":"/etc/passwd"}},{"type":"tool_use","id":"t2","name":"files_read","input":{"file":1}}],"stop_reason":"tool_use"}
-{"content":"I may not.","stop_reason":"end_turn","expect":{"results":[{"is_error":true},{"is_error":true,"contains":"invalid_input"}],"tools":["files_edit","files_read"]}}"#;
-    let model = Scripted::parse("script", script).unwrap();
+/// What was granted works, what was not is denied, and both reach the model and whoever watches.
+#[tokio::test]
+async fn a_run_with_a_real_component_reads_what_was_granted_and_nothing_else() {
+    let Some(bytes) = toolcell::builtin("files") else {
+        return;
+    };
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("note.txt"), "remember the milk").unwrap();
+    let policy = r#"[tool.files]
+files = [{ host = ".", guest = "/work", access = "read" }]
+"#;
+    let policy = toolcell::Policy::from_toml(policy).unwrap();
+    let host = ToolHost::builder()
+        .policy(policy)
+        .base_dir(dir.path())
+        .build()
+        .unwrap();
+    host.load_bytes("files", bytes).await.unwrap();
+
+    let call = |id: &str, input: Value| json!({ "type": "tool_use", "id": id, "name": "files_read", "input": input });
+    let asks = json!({
+        "content": [
+            call("t1", json!({ "path": "/work/note.txt" })),
+            call("t2", json!({ "path": "/etc/passwd" })),
+            call("t3", json!({ "file": 1 })),
+        ],
+        "stop_reason": "tool_use",
+    });
+    let hears = json!({
+        "content": "Milk.", "stop_reason": "end_turn",
+        "expect": { "results": [
+            { "is_error": false, "contains": "remember the milk" },
+            { "is_error": true, "contains": "denied: " },
+            { "is_error": true, "contains": "invalid_input: " },
+        ] },
+    });
+    let model = Scripted::parse("script", &format!("{asks}\n{hears}")).unwrap();
+    let (events, heard) = recorder();
+    let context = RunContext {
+        events: Some(events),
+        ..RunContext::default()
+    };
     let agent = Agent::builder(host, model).build().unwrap();
-    let report = agent.run("read it", &RunContext::default()).await.unwrap();
+    let report = agent.run("read it", &context).await.unwrap();
     assert_eq!(report.outcome, RunOutcome::Finished);
-    assert_eq!(report.text, "I may not.");
+
+    let heard = heard.lock().unwrap();
+    let denied = heard.iter().find_map(|event| match event {
+        AgentEvent::ToolCallEnd {
+            call_id,
+            denials,
+            wall_us,
+            ..
+        } if call_id == "t2" => {
+            assert!(*wall_us > 0);
+            denials.first()
+        }
+        _ => None,
+    });
+    assert_eq!(denied.unwrap().access, "read /etc/passwd");
 }
