@@ -262,6 +262,16 @@ async fn a_link_that_the_guest_makes_leads_nowhere() {
 }
 
 #[tokio::test]
+async fn a_link_does_not_tell_the_host_s_paths() {
+    let mut call = Call::new();
+    let [work, ..] = call.roots();
+    plant_links(&call);
+    let read = call.view().readlink_at(again(&work), "absolute".into()).await;
+    assert_eq!(code(read), ErrorCode::NotPermitted);
+    assert_eq!(call.denials(), ["read /work/absolute"]);
+}
+
+#[tokio::test]
 async fn strange_names_are_errors_and_nothing_worse() {
     let mut call = Call::new();
     let [work, ..] = call.roots();
