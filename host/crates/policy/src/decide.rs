@@ -58,19 +58,13 @@ pub fn decide(layers: &Layers, manifest: &Manifest, tool: &str) -> Decision {
     }
     let grants = GrantSet::new(layers, manifest, tool);
     // A directory is there for a whole call, so its consent is asked before the call.
-    let asking_file = grants
-        .files()
-        .iter()
-        .find(|grant| grant.approve == Effect::Ask);
-    match (approval, asking_file) {
+    let asking_directory = grants.asking_directory().cloned();
+    match (approval, asking_directory) {
         (Some((Effect::Ask, rule)), _) => {
             let rule = rule.clone();
             Decision::Ask(grants, rule)
         }
-        (_, Some(file)) => {
-            let rule = file.rule.clone();
-            Decision::Ask(grants, rule)
-        }
+        (_, Some(rule)) => Decision::Ask(grants, rule),
         _ => Decision::Allow(grants),
     }
 }

@@ -8,11 +8,11 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::{
-    CallGrant, Clock, EnvGrant, FileGrant, Layers, Limits, Manifest, NetGrant, Random, Requests,
-    layers::Party,
+    CallGrant, Clock, Effect, EnvGrant, FileGrant, Layers, Limits, Manifest, NetGrant, Random,
+    Requests, Rule, ToolPolicy, layers::Party,
 };
 
-pub(crate) use narrow::same_directory;
+pub(crate) use narrow::{requested_access, same_directory};
 
 /// What one tool may do, after all layers and the package's own requests. Cloning it is cheap.
 ///
@@ -76,6 +76,37 @@ impl GrantSet {
     /// layer objects. For showing: [`check_net`](Self::check_net) decides.
     pub fn net(&self) -> &[NetGrant] {
         &self.0.net
+    }
+
+    /// The rules of any layer that deny requests whatever else grants them.
+    pub fn net_denials(&self) -> impl Iterator<Item = &NetGrant> {
+        let tables = self
+            .0
+            .parties
+            .iter()
+            .filter_map(|party| party.tool.as_deref());
+        tables.flat_map(|tool| {
+            tool.net()
+                .iter()
+                .filter(|grant| grant.approve == Effect::Deny)
+        })
+    }
+
+    /// The line of a directory that asks for consent, in any layer. It counts even where a lower layer leaves the
+    /// directory out: otherwise a lower layer could turn asking into allowing.
+    pub(crate) fn asking_directory(&self) -> Option<&Rule> {
+        let tables = self
+            .0
+            .parties
+            .iter()
+            .filter_map(|party| party.tool.as_deref());
+        tables
+            .flat_map(ToolPolicy::files)
+            .find(|grant| {
+                grant.approve == Effect::Ask
+                    && requested_access(self.requests(), &grant.guest).is_some()
+            })
+            .map(|grant| &grant.rule)
     }
 
     /// The variables that the guest sees.

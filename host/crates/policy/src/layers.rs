@@ -4,7 +4,7 @@ mod problems;
 
 use std::sync::Arc;
 
-use crate::{Effect, Layer, Limits, Origin, Policy, Problem, Rule, policy::ToolPolicy};
+use crate::{Effect, Layer, Limits, Manifest, Origin, Policy, Problem, Rule, policy::ToolPolicy};
 
 /// The policy files in force, the highest layer first.
 ///
@@ -80,6 +80,14 @@ impl Layers {
     /// decisions then, but somebody expects something else of the file.
     pub fn problems(&self) -> Vec<Problem> {
         problems::ineffective(self)
+    }
+
+    /// What these files write about one package and what can have no effect because the package is as it is: an
+    /// `approve` for a tool that it does not have, a grant that it does not request.
+    pub fn problems_for(&self, manifest: &Manifest) -> Vec<Problem> {
+        self.iter()
+            .flat_map(|(_, policy)| problems::unused(policy, manifest))
+            .collect()
     }
 
     /// The files that list tools, the ceiling first, as far as they concern a package.

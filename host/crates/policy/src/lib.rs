@@ -3,6 +3,7 @@
 mod access;
 mod decide;
 mod expect;
+mod explain;
 mod grants;
 mod layers;
 mod limits;
@@ -14,19 +15,22 @@ mod print;
 mod problem;
 mod reader;
 mod rule;
+#[cfg(test)]
+mod testing;
 mod timestamp;
 mod units;
 
 pub use access::{FileAccess, MAX_ENV_VALUE_BYTES, MAX_LIST, MAX_PATH_BYTES};
 pub use decide::{Decision, decide};
 pub use expect::{Access, Expectation, Outcome, verdict};
+pub use explain::{Explanation, explain, explain_access};
 pub use grants::GrantSet;
 pub use layers::Layers;
 pub use limits::{LimitInfo, LimitUnit, Limits};
 pub use manifest::{
     Annotations, DEFAULT_WORLD, EnvRequest, FileRequest, MAX_DESCRIPTION_BYTES, MAX_MANIFEST_BYTES,
-    MAX_SCHEMA_BYTES, MAX_TOOLS, MAX_WHY_BYTES, Manifest, NetRequest, Requests, SecretRequest,
-    ToolDefinition,
+    MAX_SCHEMA_BYTES, MAX_SCHEMA_DEPTH, MAX_TOOLS, MAX_WHY_BYTES, Manifest, NetRequest, Requests,
+    SecretRequest, ToolDefinition,
 };
 pub use net::{Endpoint, HostPattern, Method, NetScope, PathPattern, Scheme};
 pub use policy::{

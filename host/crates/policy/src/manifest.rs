@@ -18,6 +18,8 @@ pub const MAX_TOOLS: usize = 128;
 pub const MAX_DESCRIPTION_BYTES: usize = 4 << 10;
 /// The largest schema, in bytes of JSON.
 pub const MAX_SCHEMA_BYTES: usize = 64 << 10;
+/// How deep a schema may be nested.
+pub const MAX_SCHEMA_DEPTH: usize = 32;
 /// The longest `why` of a request, in bytes.
 pub const MAX_WHY_BYTES: usize = 512;
 /// The contract that a package implements when its manifest does not say.

@@ -111,17 +111,21 @@ pub struct NetGrant {
     /// Where to, with which methods and paths. `scope.to` is never `None` in a grant.
     #[serde(flatten)]
     pub scope: NetScope,
-    /// Whether each such request needs a person's consent.
+    /// Whether each such request needs a person's consent, or is denied whatever else grants it.
     pub approve: Effect,
     /// The line that grants it.
     pub rule: Rule,
+    /// See [`allows_special_addresses`](Self::allows_special_addresses).
+    #[serde(rename = "special_addresses")]
+    pub(crate) special: bool,
 }
 
 impl NetGrant {
     /// Whether private, loopback, link-local and metadata addresses may be connected to under this rule: it plainly
-    /// names an IP address, `localhost`, or a name that can only be private. A wildcard never does.
+    /// names an IP address, `localhost`, or a name that can only be private. A wildcard never does, and neither does
+    /// what a package requests.
     pub fn allows_special_addresses(&self) -> bool {
-        self.scope.names_special()
+        self.special
     }
 }
 

@@ -296,3 +296,6 @@ impl Diagnostic for Problems {
         ))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -129,3 +129,6 @@ fn shortest<'a>(
         None => format!("{value}{smallest}"),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -32,7 +32,7 @@ pub(super) fn files(parties: &[Party], requests: &Requests) -> Vec<FileGrant> {
 }
 
 /// The most that the package asked for in a guest directory.
-pub(super) fn requested_access(requests: &Requests, guest: &str) -> Option<FileAccess> {
+pub(crate) fn requested_access(requests: &Requests, guest: &str) -> Option<FileAccess> {
     requests
         .files
         .iter()
@@ -66,13 +66,17 @@ fn host_key(grant: &FileGrant) -> Vec<String> {
         .collect()
 }
 
+/// What may be sent, for showing. Whether special addresses may be dialled is decided by what the policies write alone:
+/// neither a request nor a lower layer can turn a wildcard into a name.
 pub(super) fn net(parties: &[Party], requests: &Requests) -> Vec<NetGrant> {
     let Some((ceiling, below)) = split(parties) else {
         return Vec::new();
     };
-    let mut left: Vec<NetGrant> = ceiling.net.clone();
+    let granting = |grant: &&NetGrant| grant.approve < Effect::Deny;
+    let mut left: Vec<NetGrant> = ceiling.net.iter().filter(granting).cloned().collect();
     for layer in below {
-        left = pairs(&left, &layer.net)
+        let theirs: Vec<NetGrant> = layer.net.iter().filter(granting).cloned().collect();
+        left = pairs(&left, &theirs)
             .filter_map(|(mine, theirs)| {
                 let stricter = if theirs.approve > mine.approve {
                     theirs
@@ -83,6 +87,7 @@ pub(super) fn net(parties: &[Party], requests: &Requests) -> Vec<NetGrant> {
                     scope: mine.scope.narrowed_by(&theirs.scope)?,
                     approve: stricter.approve,
                     rule: stricter.rule.clone(),
+                    special: mine.special && theirs.special,
                 })
             })
             .fold(Vec::new(), push_new);
@@ -105,9 +110,9 @@ fn pairs<'a, A, B>(a: &'a [A], b: &'a [B]) -> impl Iterator<Item = (&'a A, &'a B
 /// Shows no grant twice, and at most as many as anybody would read: what is checked does not depend on this list.
 fn push_new(mut list: Vec<NetGrant>, grant: NetGrant) -> Vec<NetGrant> {
     const MAX_SHOWN: usize = 256;
-    let known = list
-        .iter()
-        .any(|it| it.approve == grant.approve && it.scope.covers(&grant.scope));
+    let known = list.iter().any(|it| {
+        it.approve == grant.approve && it.special >= grant.special && it.scope.covers(&grant.scope)
+    });
     if !known && list.len() < MAX_SHOWN {
         list.push(grant);
     }

@@ -2,10 +2,12 @@
 
 use super::Layers;
 use crate::{
-    EnvGrant, FileGrant, NetGrant, Policy, Problem, Rule,
-    grants::same_directory,
+    EnvGrant, FileGrant, Manifest, NetGrant, Policy, Problem, Rule,
+    grants::{requested_access, same_directory},
     limits::{LimitValue, Limits, WrittenLimits},
+    names,
     policy::ToolPolicy,
+    reader::listed,
 };
 
 struct Found<'l> {
@@ -134,6 +136,71 @@ impl Found<'_> {
             ),
         }
     }
+}
+
+/// What a policy writes about a package in vain, since the package has no such tool or does not request it.
+pub(super) fn unused(policy: &Policy, manifest: &Manifest) -> Vec<Problem> {
+    let Some(tool) = policy.tool(&manifest.name) else {
+        return Vec::new();
+    };
+    let mut problems = Vec::new();
+    let mut say = |rule: &Rule, message: String, help: String| {
+        let span = policy.source.line_span(rule.line);
+        problems.push(Problem::new(&policy.source, span, message).with_help(help));
+    };
+    let tools: Vec<&str> = manifest
+        .tools
+        .iter()
+        .map(|tool| tool.name.as_str())
+        .collect();
+    for approval in &tool.approve {
+        if let Some(name) = approval
+            .tool
+            .as_deref()
+            .filter(|name| !tools.contains(name))
+        {
+            let help = match names::nearest(name, tools.iter().copied()) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("its tools are {}", listed(&tools)),
+            };
+            let message = format!("the package `{}` has no tool `{name}`", manifest.name);
+            say(&approval.rule, message, help);
+        }
+    }
+    let requests = &manifest.request;
+    let mut in_vain = |rule: &Rule, what: String| {
+        let message = format!("the package `{}` does not request {what}", manifest.name);
+        say(
+            rule,
+            message,
+            "remove the grant: it has no effect".to_owned(),
+        );
+    };
+    for grant in tool.net() {
+        if !requests
+            .net
+            .iter()
+            .any(|it| grant.scope.narrowed_by(&it.scope).is_some())
+        {
+            in_vain(&grant.rule, grant.scope.to_string());
+        }
+    }
+    for grant in tool.files() {
+        if requested_access(requests, &grant.guest).is_none() {
+            in_vain(&grant.rule, format!("a directory at {}", grant.guest));
+        }
+    }
+    for grant in tool.env() {
+        if !requests.env.iter().any(|it| it.name == grant.name) {
+            in_vain(&grant.rule, format!("the variable {}", grant.name));
+        }
+    }
+    for grant in tool.calls() {
+        if !requests.calls.contains(&grant.tool) {
+            in_vain(&grant.rule, format!("calling {}", grant.tool));
+        }
+    }
+    problems
 }
 
 /// Limits of a file that are higher than those of the files above it.

@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use super::{
     Annotations, DEFAULT_WORLD, EnvRequest, FileRequest, MAX_DESCRIPTION_BYTES, MAX_MANIFEST_BYTES,
-    MAX_SCHEMA_BYTES, MAX_TOOLS, MAX_WHY_BYTES, Manifest, NetRequest, Requests, SecretRequest,
-    ToolDefinition,
+    MAX_SCHEMA_BYTES, MAX_SCHEMA_DEPTH, MAX_TOOLS, MAX_WHY_BYTES, Manifest, NetRequest, Requests,
+    SecretRequest, ToolDefinition,
 };
 use crate::{
     Endpoint, FileKind, Problems,
@@ -297,7 +297,27 @@ fn schema(reader: &mut Reader<'_>, entry: &Entry<'_>) -> Option<Value> {
         );
         return None;
     }
+    if !shallower_than(&schema, MAX_SCHEMA_DEPTH) {
+        reader.report(
+            entry.node.span(),
+            format!(
+                "`{}` is nested deeper than {MAX_SCHEMA_DEPTH} levels",
+                entry.path
+            ),
+            "simplify the schema",
+        );
+        return None;
+    }
     Some(schema)
+}
+
+fn shallower_than(value: &Value, levels: usize) -> bool {
+    match (value, levels.checked_sub(1)) {
+        (_, None) => false,
+        (Value::Array(items), Some(left)) => items.iter().all(|item| shallower_than(item, left)),
+        (Value::Object(map), Some(left)) => map.values().all(|item| shallower_than(item, left)),
+        _ => true,
+    }
 }
 
 fn annotations(reader: &mut Reader<'_>, section: &Section<'_>) -> Annotations {

@@ -114,6 +114,7 @@ fn net(reader: &mut Reader<'_>, entry: &Entry<'_>) -> Vec<NetGrant> {
         };
         let rule = reader.rule(&element.node.span(), &element.path);
         let grant = NetGrant {
+            special: scope.names_special(),
             scope,
             approve,
             rule,
