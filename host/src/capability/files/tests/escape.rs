@@ -266,7 +266,10 @@ async fn a_link_does_not_tell_the_host_s_paths() {
     let mut call = Call::new();
     let [work, ..] = call.roots();
     plant_links(&call);
-    let read = call.view().readlink_at(again(&work), "absolute".into()).await;
+    let read = call
+        .view()
+        .readlink_at(again(&work), "absolute".into())
+        .await;
     assert_eq!(code(read), ErrorCode::NotPermitted);
     assert_eq!(call.denials(), ["read /work/absolute"]);
 }
