@@ -6,7 +6,7 @@ use std::iter;
 use toolcell_guest::{Error, Result, tool};
 
 use crate::limits::{OCCURRENCES_SHOWN, PAGE_BYTES};
-use crate::write::store;
+use crate::write::replace;
 use crate::{diff, path, text};
 
 /// Changes a part of a text file: replaces one exact piece of text by another, and answers the
@@ -34,7 +34,7 @@ pub(crate) fn edit(
     let name = path.display().to_string();
     check(&before, &old, &new, replace_all).map_err(|error| error.context(&name))?;
     let (after, diff) = diff::replace(&name, &before, &old, &new);
-    store(&path, &after)?;
+    replace(&path, &after)?;
     Ok(bounded(diff))
 }
 

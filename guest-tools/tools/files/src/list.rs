@@ -8,15 +8,15 @@ use toolcell_guest::{Error, Result, files, tool};
 use crate::glob::Glob;
 use crate::limits::{PAGE_ENTRIES, WALK_ENTRIES};
 use crate::page::Page;
-use crate::path::{resolve, size};
+use crate::path::{failure, resolve, size};
 use crate::walk::{Entry, Walk, entries};
 
 /// Lists a directory, or finds files by name at any depth.
 ///
 /// Without `glob` it answers what is directly in the directory; with `glob` all files below it
 /// that match. One full path to a line, sorted: a file with its size, a directory with a slash at
-/// its end, a link with where it leads (links are not followed, and `.git` is passed over when
-/// searching). Call it without arguments to learn which directories were granted.
+/// its end, a link as such. With `glob`, links are not followed and `.git` is passed over. Call it
+/// without arguments to see what was granted.
 #[tool(read_only, idempotent)]
 pub(crate) fn list(
     /// The directory, for example `/work/src`. Without it: what was granted.
@@ -37,14 +37,11 @@ pub(crate) fn list(
         (None, [only]) => resolve(only),
         (None, granted) => return Ok(roots(granted)),
     };
-    if root.is_file() {
-        return Err(Error::invalid_input(format!(
-            "{} is a file, not a directory",
-            root.display()
-        )));
-    }
     match glob {
-        None => Ok(page(&entries(&root)?, offset, limit)?.into_text()),
+        None => {
+            let entries = entries(&root).map_err(|error| failure("list", &root, error))?;
+            Ok(page(&entries, offset, limit)?.into_text())
+        }
         Some(glob) => find(&root, &glob, offset, limit),
     }
 }
@@ -61,7 +58,7 @@ fn roots(granted: &[String]) -> String {
 
 fn find(root: &Path, glob: &str, offset: usize, limit: usize) -> Result<String> {
     let glob = Glob::new(glob)?;
-    let mut walk = Walk::new(root)?;
+    let mut walk = Walk::new(root).map_err(|error| failure("list", root, error))?;
     let found: Vec<_> = walk
         .by_ref()
         .filter(|entry| glob.matches(&entry.below(root)))
@@ -109,10 +106,8 @@ fn line(entry: &Entry) -> String {
         return format!("{place}/");
     }
     if entry.kind.is_symlink() {
-        return match fs::read_link(&entry.path) {
-            Ok(target) => format!("{place} -> {}", target.display()),
-            Err(_) => format!("{place} -> ?"),
-        };
+        // Where it leads is not asked: outside the granted directory that would be refused.
+        return format!("{place}  link");
     }
     match fs::symlink_metadata(&entry.path) {
         Ok(metadata) => format!("{place}  {}", size(metadata.len())),

@@ -24,8 +24,7 @@ pub(crate) fn contents(path: &Path) -> Result<Vec<u8>> {
     let metadata = fs::metadata(path).map_err(refused)?;
     let place = path.display();
     if metadata.is_dir() {
-        let what = format!("{place} is a directory: see what it holds with `files_list`");
-        return Err(Error::invalid_input(what));
+        return Err(is_a_directory(path));
     }
     if metadata.len() > FILE_BYTES {
         let (size, most) = (size(metadata.len()), size(FILE_BYTES));
@@ -39,14 +38,26 @@ pub(crate) fn contents(path: &Path) -> Result<Vec<u8>> {
 /// in words that help to do better.
 pub(crate) fn failure(action: &str, path: &Path, error: io::Error) -> Error {
     let place = path.display();
-    let error = Error::from(error);
-    match error.kind {
-        ErrorKind::Denied => {
+    match (error.kind(), Error::from(error)) {
+        (io::ErrorKind::IsADirectory, _) => is_a_directory(path),
+        (io::ErrorKind::NotADirectory, _) => {
+            Error::invalid_input(format!("{place} is not a directory or not in one"))
+        }
+        (_, error) if error.kind == ErrorKind::Denied => {
             Error::denied(format!("no permission to {action} {place}; {}", grants()))
         }
-        ErrorKind::NotFound => Error::not_found(format!("{place} does not exist")),
-        _ => error.context(format!("cannot {action} {place}")),
+        (_, error) if error.kind == ErrorKind::NotFound => {
+            Error::not_found(format!("{place} does not exist"))
+        }
+        (_, error) => error.context(format!("cannot {action} {place}")),
     }
+}
+
+fn is_a_directory(path: &Path) -> Error {
+    let place = path.display();
+    Error::invalid_input(format!(
+        "{place} is a directory: see what it holds with `files_list`"
+    ))
 }
 
 fn grants() -> String {

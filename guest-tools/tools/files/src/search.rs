@@ -1,5 +1,6 @@
 //! The tool `search`.
 
+use std::io;
 use std::path::Path;
 
 use toolcell_guest::{Error, Result, files, tool};
@@ -8,7 +9,7 @@ use crate::glob::Glob;
 use crate::limits::{
     CONTEXT_LINES, DEFAULT_MATCHES, FILE_BYTES, PAGE_MATCHES, SEARCH_BYTES, WALK_ENTRIES,
 };
-use crate::path::{contents, resolve, size};
+use crate::path::{contents, failure, resolve, size};
 use crate::walk::Walk;
 
 mod findings;
@@ -89,11 +90,14 @@ struct Search {
 impl Search {
     /// Searches `root` and all below it. `false` ends the search: enough was found or read.
     fn below(&mut self, root: &Path) -> Result<bool> {
-        if root.is_file() {
-            let text = crate::text::decode(root, contents(root)?)?;
-            return Ok(self.findings.file(root, &text, &self.pattern));
-        }
-        let mut walk = Walk::new(root)?;
+        let mut walk = match Walk::new(root) {
+            Ok(walk) => walk,
+            Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
+                let text = crate::text::decode(root, contents(root)?)?;
+                return Ok(self.findings.file(root, &text, &self.pattern));
+            }
+            Err(error) => return Err(failure("search", root, error)),
+        };
         for entry in walk.by_ref() {
             let wanted = self
                 .glob

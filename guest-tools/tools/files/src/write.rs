@@ -1,6 +1,7 @@
 //! The tool `write`.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::{self, Write};
 use std::path::Path;
 
 use toolcell_guest::{Error, Result, tool};
@@ -24,39 +25,50 @@ pub(crate) fn write(
     create_dirs: bool,
 ) -> Result<String> {
     let path = path::resolve(&path);
-    if create_dirs && let Some(parent) = path.parent() {
-        fs::create_dir_all(parent).map_err(|error| path::failure("create", parent, error))?;
+    let (place, size) = (path.display(), check_size(&path, &content)?);
+    match create(&path, &content, create_dirs) {
+        Ok(()) => Ok(format!("created {place} ({size})")),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            replace(&path, &content)?;
+            Ok(format!("replaced {place} ({size})"))
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let what = format!("the directory of {place} does not exist; create_dirs makes it");
+            Err(Error::not_found(what))
+        }
+        Err(error) => Err(path::failure("write", &path, error)),
     }
-    let existed = fs::symlink_metadata(&path).is_ok();
-    store(&path, &content)?;
-    let (place, size) = (path.display(), path::size(content.len() as u64));
-    Ok(match existed {
-        true => format!("replaced {place} ({size})"),
-        false => format!("created {place} ({size})"),
-    })
 }
 
-/// Writes `content` to the file at `path`.
-pub(crate) fn store(path: &Path, content: &str) -> Result<()> {
-    let place = path.display();
-    if content.len() as u64 > FILE_BYTES {
-        let (size, most) = (path::size(content.len() as u64), path::size(FILE_BYTES));
+/// Puts `content` in place of what the file at `path` holds.
+pub(crate) fn replace(path: &Path, content: &str) -> Result<()> {
+    check_size(path, content)?;
+    fs::write(path, content).map_err(|error| path::failure("write", path, error))
+}
+
+/// Makes a new file. It does not look first whether there is one: every look at a path that was
+/// not granted is recorded, and one attempt should leave one record.
+fn create(path: &Path, content: &str, create_dirs: bool) -> io::Result<()> {
+    let open = || File::create_new(path);
+    let file = match (open(), path.parent()) {
+        (Err(error), Some(parent)) if create_dirs && error.kind() == io::ErrorKind::NotFound => {
+            fs::create_dir_all(parent)?;
+            open()
+        }
+        (file, _) => file,
+    };
+    file?.write_all(content.as_bytes())
+}
+
+fn check_size(path: &Path, content: &str) -> Result<String> {
+    let (place, bytes) = (path.display(), content.len() as u64);
+    if bytes > FILE_BYTES {
+        let (size, most) = (path::size(bytes), path::size(FILE_BYTES));
         let what = format!("{place} would have {size}; files of up to {most} can be written");
         return Err(Error::too_large(what));
     }
-    if path.is_dir() {
-        return Err(Error::invalid_input(format!(
-            "{place} is a directory, not a file"
-        )));
-    }
-    let missing = path.parent().is_some_and(|parent| !parent.exists());
-    fs::write(path, content).map_err(|error| {
-        let error = path::failure("write", path, error);
-        if missing && error.kind == toolcell_guest::ErrorKind::NotFound {
-            let what =
-                format!("the directory of {place} does not exist; create_dirs=true makes it");
-            return Error::not_found(what);
-        }
-        error
-    })
+    Ok(path::size(bytes))
 }
+
+#[cfg(test)]
+mod tests;

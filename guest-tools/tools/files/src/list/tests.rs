@@ -62,10 +62,10 @@ fn pages_follow_each_other() {
 
 #[cfg(unix)]
 #[test]
-fn a_link_says_where_it_leads() {
+fn a_link_is_named_and_not_followed() {
     let tree = tree();
     std::os::unix::fs::symlink("/etc", tree.path().join("out")).unwrap();
-    assert!(call(&tree, json!({})).unwrap().contains("/out -> /etc\n"));
+    assert!(call(&tree, json!({})).unwrap().contains("/out  link\n"));
 }
 
 #[test]
@@ -75,4 +75,26 @@ fn nothing_granted_is_said() {
         panic!("{answer:?}")
     };
     assert_eq!(text, "[no directory was granted]");
+}
+
+#[test]
+fn what_is_no_directory_is_named() {
+    let tree = tree();
+    for (path, message) in [
+        ("README.md", "/README.md is not a directory or not in one"),
+        ("none", "/none does not exist"),
+    ] {
+        for glob in [json!({}), json!({ "glob": "*" })] {
+            let mut input = json!({ "path": tree.path().join(path) });
+            input
+                .as_object_mut()
+                .unwrap()
+                .extend(glob.as_object().unwrap().clone());
+            let error = call(&tree, input).unwrap_err();
+            assert_eq!(
+                error.message.replace(tree.path().to_str().unwrap(), ""),
+                message
+            );
+        }
+    }
 }

@@ -109,23 +109,21 @@ impl Findings {
 
     /// The answer. `skipped` counts what was passed over, `note` says why the search ended early.
     pub(super) fn into_text(mut self, skipped: usize, note: Option<String>) -> String {
-        let (first, last) = (self.offset, self.seen);
-        if self.more {
-            let next = last + 1;
-            self.page
-                .note(&format!("matches {first}-{last}; go on with offset={next}"));
-        } else if last == 0 {
-            self.page.note(&format!("no match in {} files", self.files));
-        } else if first > last {
-            self.page.note(&format!(
-                "there are {last} matches, so none at offset={first}"
-            ));
+        let (first, last, files) = (self.offset, self.seen, self.files);
+        let searched = if files == 1 {
+            "1 file"
         } else {
-            self.page.note(&format!(
-                "matches {first}-{last} of {last}, {} files",
-                self.files
-            ));
-        }
+            &format!("{files} files")
+        };
+        self.page.note(&if self.more {
+            format!("matches {first}-{last}; go on with offset={}", last + 1)
+        } else if last == 0 {
+            format!("no match; {searched} searched")
+        } else if first > last {
+            format!("there are {last} matches, so none at offset={first}")
+        } else {
+            format!("matches {first}-{last} of {last}; {searched} searched")
+        });
         if let Some(note) = note {
             self.page
                 .note(&format!("{note}: narrow it with `path` or `glob`"));

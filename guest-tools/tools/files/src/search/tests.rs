@@ -37,7 +37,7 @@ fn a_word_is_found_with_its_line_and_binary_files_are_passed_over() {
     assert_eq!(
         call(&tree(), json!({ "pattern": "two" })).unwrap(),
         "/a.txt:2: two\n/a.txt:3: three two\n/b/c.rs:1: // two\n/b/c.rs:2: fn two() {}\n\
-         [matches 1-4 of 4, 2 files]\n[1 passed over: not text, too large or not readable]\n"
+         [matches 1-4 of 4; 2 files searched]\n[1 passed over: not text, too large or not readable]\n"
     );
 }
 
@@ -47,7 +47,7 @@ fn expressions_case_and_globs() {
     let found = call(&tree, json!({ "pattern": r"^fn \w+\(", "glob": "*.rs" })).unwrap();
     assert_eq!(
         found,
-        "/b/c.rs:2: fn two() {}\n[matches 1-1 of 1, 1 files]\n"
+        "/b/c.rs:2: fn two() {}\n[matches 1-1 of 1; 1 file searched]\n"
     );
     let found = call(&tree, json!({ "pattern": "^TWO$", "ignore_case": true })).unwrap();
     assert!(
@@ -65,7 +65,7 @@ fn context_is_shown_once() {
     assert_eq!(
         found.unwrap(),
         "/a.txt-1- one\n/a.txt:2: two\n/a.txt:3: three two\n/a.txt-4- four\n/a.txt:5: five\n\
-         /a.txt:6: Two\n[matches 1-4 of 4, 1 files]\n"
+         /a.txt:6: Two\n[matches 1-4 of 4; 1 file searched]\n"
     );
 }
 
@@ -87,7 +87,10 @@ fn pages_follow_each_other() {
 #[test]
 fn nothing_found_is_no_error() {
     let found = call(&tree(), json!({ "pattern": "nowhere" })).unwrap();
-    assert!(found.starts_with("[no match in 2 files]\n"), "{found}");
+    assert!(
+        found.starts_with("[no match; 2 files searched]\n"),
+        "{found}"
+    );
 }
 
 #[test]
@@ -96,4 +99,19 @@ fn a_wrong_pattern_is_explained() {
         let error = call(&tree(), json!({ "pattern": pattern })).unwrap_err();
         assert_eq!(error.kind, ErrorKind::InvalidInput, "{pattern}");
     }
+}
+
+#[test]
+fn one_file_can_be_searched() {
+    let tree = tree();
+    let found = call(
+        &tree,
+        json!({ "pattern": "two", "path": tree.path().join("b/c.rs") }),
+    );
+    assert!(found.unwrap().starts_with("/b/c.rs:1: // two\n"));
+    let error = call(
+        &tree,
+        json!({ "pattern": "x", "path": tree.path().join("b/image.png") }),
+    );
+    assert!(error.unwrap_err().message.contains("is a binary file"));
 }
