@@ -119,9 +119,12 @@ pub struct CallRecord {
     /// How many more uses of paths there were.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub paths_dropped: u64,
-    /// The hosts that requests were sent to.
+    /// The hosts that requests were sent to, sorted; at most 64 are kept.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hosts: Vec<HostReached>,
+    /// How many requests were sent to further hosts.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub hosts_dropped: u64,
 }
 
 /// A guest path that was used.

@@ -192,6 +192,8 @@ impl Requests {
         self.count()?;
         let (target, special) = self.decide(request.method(), request.uri()).await?;
         self.sent.fetch_add(1, Ordering::Relaxed);
+        let reached = format!("{}:{}", target.host(), target.port());
+        self.options.recorder.reach(&reached);
         let bounds = Bounds {
             deadline: self.options.deadline.into(),
             connect: options.connect_timeout,

@@ -1,6 +1,9 @@
 //! What happened during one call: refused accesses, touched paths, and the limit that ended it.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use crate::{CallEvent, CallId, Denial, ErrorKind, EventSink, text::escape_control};
 
@@ -10,8 +13,10 @@ use super::LimitExceeded;
 pub(crate) const MAX_DENIALS: usize = 64;
 /// How many touched paths of a call are kept. More are only counted.
 pub(crate) const MAX_PATHS: usize = 256;
-/// The longest access or path that is kept, in bytes before control characters are escaped. The rest is cut off, so that a guest cannot fill the host's
-/// memory or the audit log with names.
+/// How many reached hosts of a call are kept. More are only counted.
+pub(crate) const MAX_HOSTS: usize = 64;
+/// The longest access or path that is kept, in bytes before control characters are escaped. The rest is cut off, so
+/// that a guest cannot fill the host's memory or the audit log with names.
 pub(crate) const MAX_TEXT_BYTES: usize = 1024;
 
 /// How a path was used.
@@ -62,6 +67,10 @@ pub(crate) struct Record {
     pub(crate) paths: Vec<TouchedPath>,
     /// How many uses of paths did not find a place in `paths`; one path may count more than once.
     pub(crate) paths_dropped: u64,
+    /// How many requests were sent to each of the first [`MAX_HOSTS`] hosts, by `host:port`.
+    pub(crate) hosts: BTreeMap<String, u64>,
+    /// How many requests were sent to further hosts.
+    pub(crate) hosts_dropped: u64,
     /// The first limit that was exceeded.
     pub(crate) limit: Option<LimitHit>,
 }
@@ -116,6 +125,18 @@ impl Recorder {
             record.paths.push(touched);
         } else {
             record.paths_dropped += 1;
+        }
+    }
+
+    /// Records that a request goes to a host, given as `host:port`.
+    pub(crate) fn reach(&self, host: &str) {
+        let mut record = self.lock();
+        if let Some(requests) = record.hosts.get_mut(host) {
+            *requests += 1;
+        } else if record.hosts.len() < MAX_HOSTS {
+            record.hosts.insert(host.to_owned(), 1);
+        } else {
+            record.hosts_dropped += 1;
         }
     }
 
@@ -214,6 +235,19 @@ mod tests {
         assert_eq!((record.paths.len(), record.paths_dropped), (MAX_PATHS, 2));
         assert!(heard.lock().unwrap().is_empty());
         assert_eq!(recorder.snapshot(), Record::default());
+    }
+
+    #[test]
+    fn requests_are_counted_by_host_and_further_hosts_together() {
+        let (recorder, _) = listening();
+        for n in 0..=MAX_HOSTS {
+            recorder.reach(&format!("{n}.example:443"));
+            recorder.reach(&format!("{n}.example:443"));
+        }
+        let record = recorder.snapshot();
+        assert_eq!(record.hosts.len(), MAX_HOSTS);
+        assert_eq!(record.hosts["0.example:443"], 2);
+        assert_eq!(record.hosts_dropped, 2);
     }
 
     #[test]

@@ -8,8 +8,8 @@ use super::calling::Ended;
 use crate::{
     CallId, ErrorKind, Result, Usage,
     audit::{
-        AuditRecord, AuditSink, CallRecord, DecisionRecord, Effect, Outcome, PathTouched,
-        SessionRecord,
+        AuditRecord, AuditSink, CallRecord, DecisionRecord, Effect, HostReached, Outcome,
+        PathTouched, SessionRecord,
     },
     capability::recorder::{Record, Recorder},
 };
@@ -113,7 +113,15 @@ impl Recording {
                     })
                     .collect(),
                 paths_dropped: record.paths_dropped,
-                hosts: Vec::new(),
+                hosts: record
+                    .hosts
+                    .iter()
+                    .map(|(host, requests)| HostReached {
+                        host: host.clone(),
+                        requests: *requests,
+                    })
+                    .collect(),
+                hosts_dropped: record.hosts_dropped,
             })
         })
     }

@@ -154,7 +154,10 @@ async fn a_granted_request_is_answered_and_counted() {
     assert_eq!(usage.requests, 1);
     assert_eq!(usage.sent_bytes, server.received().len() as u64);
     assert_eq!(usage.received_bytes, 43);
-    assert_eq!(call.recorder.snapshot().denials_total, 0);
+    let record = call.recorder.snapshot();
+    assert_eq!(record.denials_total, 0);
+    let host = format!("server.test:{}", server.port());
+    assert_eq!(record.hosts.into_iter().collect::<Vec<_>>(), [(host, 1)]);
 }
 
 #[tokio::test]
