@@ -133,7 +133,9 @@ async def check_mode(home, env, mode):
             heard.append((done, total, message))
 
         result = await client.call_tool("progress", {"steps": 3, "wait": 0}, progress_callback=hear)
-        check(f"{mode}: progress arrives", heard == [(n, 3.0, "working") for n in (1.0, 2.0, 3.0)], heard)
+        # The host may leave out some in the middle.
+        fine = heard and heard[0] == (1.0, 3.0, "working") and heard[-1] == (3.0, 3.0, "working")
+        check(f"{mode}: progress arrives", fine, heard)
 
         with anyio.move_on_after(0.3) as scope:
             await client.call_tool("progress", {"steps": 0, "wait": 20_000})

@@ -4,7 +4,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use toolcell_guest::{package, tool};
 
-package!(clocks);
+package! { name = "clocks", tools = [clocks] }
 
 /// Tells the seconds since 1970.
 #[tool]

@@ -2,7 +2,7 @@
 
 use toolcell_guest::{package, tool};
 
-package!(log);
+package! { name = "log", tools = [log] }
 
 /// Writes `kib` lines of 1 KiB, then answers.
 #[tool]

@@ -2,7 +2,7 @@
 
 use toolcell_guest::{package, tool};
 
-package!(memory);
+package! { name = "memory", tools = [memory] }
 
 /// Grows until it is refused, and then goes on.
 #[tool]

@@ -2,7 +2,7 @@
 
 use toolcell_guest::{package, tool};
 
-package!(output);
+package! { name = "output", tools = [output] }
 
 /// Answers with `bytes` bytes of text.
 #[tool]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use toolcell_guest::{package, tool};
 
-package!(progress);
+package! { name = "progress", tools = [progress] }
 
 /// Reports `steps` steps, waits, and answers.
 #[tool]

@@ -4,7 +4,7 @@ use std::hash::{BuildHasher as _, RandomState};
 
 use toolcell_guest::{package, tool};
 
-package!(random);
+package! { name = "random", tools = [random] }
 
 /// Tells a number that depends on the host's random numbers alone.
 #[tool]

@@ -2,7 +2,7 @@
 
 use toolcell_guest::{package, tool};
 
-package!(recursion);
+package! { name = "recursion", tools = [recursion] }
 
 /// Recurses until the stack is full.
 #[tool]

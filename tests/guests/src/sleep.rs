@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use toolcell_guest::{package, tool};
 
-package!(sleep);
+package! { name = "sleep", tools = [sleep] }
 
 /// Sleeps for ever.
 #[tool]

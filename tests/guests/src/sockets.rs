@@ -7,7 +7,7 @@ use std::{
 
 use toolcell_guest::{package, tool};
 
-package!(sockets);
+package! { name = "sockets", tools = [sockets] }
 
 /// Connects, listens, sends and looks up a name, and tells how each ended.
 #[tool]

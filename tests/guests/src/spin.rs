@@ -2,7 +2,7 @@
 
 use toolcell_guest::{package, tool};
 
-package!(spin);
+package! { name = "spin", tools = [spin] }
 
 /// Loops for ever.
 #[tool]

@@ -4,7 +4,7 @@ use std::io::Write as _;
 
 use toolcell_guest::{package, tool};
 
-package!(stdout);
+package! { name = "stdout", tools = [stdout] }
 
 /// Prints a forged protocol message `times` times, each of 1 KiB.
 #[tool]

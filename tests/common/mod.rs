@@ -1,0 +1,70 @@
+//! The guests of `tests/guests`, for every test that runs one.
+
+#![allow(dead_code, reason = "each test uses its part")]
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::OnceLock,
+};
+
+/// The repository's `tests`, whichever crate owns the test.
+pub(crate) fn tests() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .ancestors()
+        .map(|dir| dir.join("tests"))
+        .find(|dir| dir.join("guests").is_dir())
+        .expect("the repository is there")
+}
+
+/// The file of a guest that is written in Rust. All of them are built the first time; cargo sees to it that processes
+/// do not get into each other's way.
+pub(crate) fn guest(name: &str) -> PathBuf {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(build).join(format!("{name}.wasm"))
+}
+
+fn build() -> PathBuf {
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("../guests");
+    let built = Command::new(env!("CARGO"))
+        .args(["build", "--quiet", "--locked", "--release", "--examples"])
+        .args(["--target", "wasm32-wasip2", "--manifest-path"])
+        .arg(tests().join("guests/Cargo.toml"))
+        .arg("--target-dir")
+        .arg(&target)
+        // What is meant for the tests' own build would only make the guests be built again and again.
+        .env_remove("RUSTFLAGS")
+        .env_remove("CARGO_ENCODED_RUSTFLAGS")
+        .status()
+        .expect("cargo runs");
+    assert!(built.success(), "the guests do not build");
+    target.join("wasm32-wasip2/release/examples")
+}
+
+/// The component of a guest that is written as text.
+pub(crate) fn wat_guest(name: &str) -> Vec<u8> {
+    let dir = tests().join("guests");
+    let frame = fs::read_to_string(dir.join("frame.wat.in")).expect("the frame exists");
+    let guest = fs::read_to_string(dir.join(format!("wat/{name}.wat"))).expect("the guest exists");
+    let (head, foot) = frame
+        .rsplit_once("@GUEST@")
+        .expect("the frame has a place for a guest");
+    wat::parse_str(format!("{head}{guest}{foot}")).expect("the guest is a component")
+}
+
+/// The names of the files in a directory, without their endings, sorted.
+pub(crate) fn names(dir: &Path) -> Vec<String> {
+    let mut names: Vec<String> = fs::read_dir(dir)
+        .expect("the directory exists")
+        .map(|entry| entry.expect("it can be listed").path())
+        .map(|path| {
+            path.file_stem()
+                .expect("it has a name")
+                .to_string_lossy()
+                .into_owned()
+        })
+        .collect();
+    names.sort();
+    names
+}
