@@ -5,6 +5,7 @@ mod builder;
 mod calling;
 mod load;
 mod nested;
+mod program;
 mod records;
 
 use std::{path::PathBuf, sync::Arc};
@@ -15,6 +16,7 @@ use toolcell_policy::{Annotations, Decision, Layers};
 
 pub use approval::{Approval, ApprovalRequest, Approver};
 pub use builder::ToolHostBuilder;
+pub use program::{WasiExit, WasiGrant, WasiProgram};
 
 use self::{approval::AnyApprover, load::Source, records::Recording};
 use crate::{

@@ -5,7 +5,7 @@ mod builtin;
 pub mod call;
 mod capability;
 #[cfg_attr(
-    not(feature = "test-support"),
+    not(any(test, feature = "test-support")),
     expect(unreachable_pub, reason = "only tests may choose resolvers and roots")
 )]
 mod egress;
@@ -28,6 +28,10 @@ pub use call::{
 };
 pub use engine::{EngineOptions, EngineReport};
 pub use error::{Error, ErrorKind, Result};
-pub use host::{Approval, ApprovalRequest, Approver, ToolHost, ToolHostBuilder, ToolInfo};
+pub use host::{
+    Approval, ApprovalRequest, Approver, ToolHost, ToolHostBuilder, ToolInfo, WasiExit, WasiGrant,
+    WasiProgram,
+};
 pub use package::{Inspection, Package};
+pub use sandbox::Stdio;
 pub use toolcell_policy::{Decision, GrantSet, Layer, Layers, Manifest, Policy};

@@ -5,6 +5,7 @@ mod contract;
 mod inspect;
 pub(crate) mod load;
 
+use contract::Role;
 pub use inspect::{Inspection, inspect};
 
 use std::{path::Path, sync::Arc};
@@ -35,7 +36,15 @@ impl Package {
     /// `invalid_component` where the bytes are no component, or where it imports what is not offered, or exports no
     /// tool of this contract's version; `invalid_manifest` where its manifest is wrong.
     pub fn parse(name: &str, bytes: impl Into<Arc<[u8]>>) -> Result<Self> {
-        let bytes = bytes.into();
+        Self::parse_as(Role::Tool, name, bytes.into())
+    }
+
+    /// A program that a person runs: it exports `wasi:cli/run`, and is checked like a tool otherwise.
+    pub(crate) fn parse_program(bytes: Arc<[u8]>) -> Result<Self> {
+        Self::parse_as(Role::Program, "program", bytes)
+    }
+
+    fn parse_as(role: Role, name: &str, bytes: Arc<[u8]>) -> Result<Self> {
         let inspection = inspect(&bytes)?;
         let manifest = match &inspection.manifest {
             Some(text) => {
@@ -46,7 +55,7 @@ impl Package {
             }
             None => Manifest::default_for(name),
         };
-        contract::check(&inspection, &manifest)?;
+        contract::check(&inspection, &manifest, role)?;
         Ok(Self {
             digest: Sha256::digest(&bytes).into(),
             manifest,

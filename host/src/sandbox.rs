@@ -4,7 +4,9 @@ mod bindings;
 #[cfg(test)]
 pub(crate) mod fixtures;
 mod outcome;
+mod program;
 mod state;
+mod stdio;
 
 use std::{
     panic::AssertUnwindSafe,
@@ -12,7 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures_util::FutureExt;
+use futures_util::{FutureExt, future::BoxFuture};
 use tokio_util::sync::CancellationToken;
 use toolcell_policy::Limits;
 use wasmtime::{
@@ -26,8 +28,11 @@ use crate::{
     engine::{Engine, limits as ceilings, meter::Meter, one_line},
 };
 
+use outcome::Ended;
+pub(crate) use program::Program;
 use state::CallState;
 pub(crate) use state::Setup;
+pub use stdio::Stdio;
 
 /// A guest computes for so many ticks of the engine's clock, of a millisecond each, before it gives way to other calls
 /// and its limits are looked at.
@@ -47,18 +52,10 @@ impl Prepared {
     ///
     /// `invalid_component` where an import has not the type that this host offers.
     pub(crate) fn new(engine: &Arc<Engine>, component: &Component) -> Result<Self> {
-        let refused = |error: wasmtime::Error| {
-            Error::new(
-                ErrorKind::InvalidComponent,
-                format!("the component does not fit this host: {}", one_line(&error)),
-            )
-        };
-        let pre: InstancePre<CallState> = linker(engine)?
-            .instantiate_pre(component)
-            .map_err(refused)?;
+        let pre = link(engine, component)?;
         Ok(Self {
             engine: Arc::clone(engine),
-            pre: bindings::PureToolPre::new(pre).map_err(refused)?,
+            pre: bindings::PureToolPre::new(pre).map_err(misfit)?,
         })
     }
 
@@ -68,20 +65,28 @@ impl Prepared {
     }
 }
 
-/// Everything a component may import, in one linker: what a tool holds is decided by the state of its call.
-fn linker(engine: &Engine) -> Result<Linker<CallState>> {
+/// Gives a component its imports: everything that the host offers is there, and what a tool holds of it is decided by
+/// the state of its call.
+fn link(engine: &Engine, component: &Component) -> Result<InstancePre<CallState>> {
     let mut linker = Linker::new(&engine.wasmtime);
     state::add_to_linker(&mut linker).map_err(|error| {
         Error::new(ErrorKind::Internal, "the host's functions cannot be linked")
             .with_source(error.into_boxed_dyn_error())
     })?;
-    Ok(linker)
+    linker.instantiate_pre(component).map_err(misfit)
+}
+
+fn misfit(error: wasmtime::Error) -> Error {
+    Error::new(
+        ErrorKind::InvalidComponent,
+        format!("the component does not fit this host: {}", one_line(&error)),
+    )
 }
 
 /// How a call ended, and everything that was seen of it.
 #[derive(Debug)]
-pub(crate) struct Finished {
-    pub(crate) outcome: Result<Vec<Content>, ToolFailure>,
+pub(crate) struct Finished<T> {
+    pub(crate) outcome: Result<T, ToolFailure>,
     pub(crate) usage: Usage,
     pub(crate) record: Record,
 }
@@ -93,31 +98,88 @@ pub(crate) async fn run(
     tool: &str,
     input: String,
     cancel: &CancellationToken,
-) -> Finished {
-    let begin = Instant::now();
-    let (deadline, limits) = (setup.deadline, setup.grants().limits().clone());
-    let meter = Meter::default();
-    let recorder = setup.recorder.clone();
-    let _running = prepared.engine.ticker.run();
+) -> Finished<Vec<Content>> {
+    let surroundings = Surroundings::of(&setup, cancel);
+    let max_output = surroundings.limits.output;
+    let (pre, tool) = (prepared.pre.clone(), tool.to_owned());
+    let state = CallState::new(setup);
+    let Finished {
+        outcome,
+        mut usage,
+        record,
+    } = confine(&prepared.engine, state, surroundings, |store| {
+        Box::pin(async move {
+            let instance = pre.instantiate_async(&mut *store).await?;
+            let exported = instance.toolcell_tool_tool();
+            exported.call_call(store, &tool, &input).await
+        })
+    })
+    .await;
+    let outcome = outcome
+        .and_then(|answer| outcome::accept(answer, &record, max_output))
+        .map(|accepted| {
+            usage.output_bytes = accepted.bytes;
+            accepted.content
+        });
+    Finished {
+        outcome,
+        usage,
+        record,
+    }
+}
 
-    let mut store = Store::new(&prepared.engine.wasmtime, CallState::new(setup));
+/// What bounds a call from outside.
+struct Surroundings<'a> {
+    deadline: Instant,
+    limits: Limits,
+    recorder: Recorder,
+    cancel: &'a CancellationToken,
+}
+
+impl<'a> Surroundings<'a> {
+    fn of(setup: &Setup, cancel: &'a CancellationToken) -> Self {
+        Self {
+            deadline: setup.deadline,
+            limits: setup.grants().limits().clone(),
+            recorder: setup.recorder.clone(),
+            cancel,
+        }
+    }
+}
+
+/// Runs guest code in a store of its own: instantiation, with the start functions it may run, and the call itself are
+/// `guest`, and everything that bounds a guest holds for all of it.
+async fn confine<T>(
+    engine: &Engine,
+    state: CallState,
+    Surroundings {
+        deadline,
+        limits,
+        recorder,
+        cancel,
+    }: Surroundings<'_>,
+    guest: impl for<'s> FnOnce(&'s mut Store<CallState>) -> BoxFuture<'s, wasmtime::Result<T>>,
+) -> Finished<T> {
+    let begin = Instant::now();
+    let meter = Meter::default();
+    let _running = engine.ticker.run();
+    let mut store = Store::new(&engine.wasmtime, state);
     let ended = match prepare_store(&mut store, deadline, &limits, &meter) {
-        Err(error) => outcome::Ended::Failed(error),
+        Err(error) => Ended::Failed(error),
         Ok(()) => {
-            let call = AssertUnwindSafe(call(&mut store, prepared, tool, &input)).catch_unwind();
+            let guest = AssertUnwindSafe(guest(&mut store)).catch_unwind();
             tokio::select! {
                 biased;
-                answer = meter.measure(call) => match answer {
-                    Ok(Ok(answer)) => outcome::Ended::Answered(answer),
-                    Ok(Err(error)) => outcome::Ended::Failed(error),
-                    Err(_panic) => outcome::Ended::Panicked,
+                result = meter.measure(guest) => match result {
+                    Ok(Ok(answer)) => Ended::Answered(answer),
+                    Ok(Err(error)) => Ended::Failed(error),
+                    Err(_panic) => Ended::Panicked,
                 },
-                () = cancel.cancelled() => outcome::Ended::Cancelled,
-                () = tokio::time::sleep_until(deadline.into()) => outcome::Ended::OutOfTime,
+                () = cancel.cancelled() => Ended::Cancelled,
+                () = tokio::time::sleep_until(deadline.into()) => Ended::OutOfTime,
             }
         }
     };
-
     store.data_mut().finish();
     let state = store.data();
     let mut usage = Usage {
@@ -128,11 +190,7 @@ pub(crate) async fn run(
         ..state.usage()
     };
     let record = recorder.take();
-    let outcome = outcome::judge(ended, &record, state.limiter.exceeded(), limits.output);
-    let outcome = outcome.map(|accepted| {
-        usage.output_bytes = accepted.bytes;
-        accepted.content
-    });
+    let outcome = outcome::judge(ended, &record, state.limiter.exceeded());
     drop(store);
     usage.wall_us = micros(begin.elapsed());
     Finished {
@@ -140,20 +198,6 @@ pub(crate) async fn run(
         usage,
         record,
     }
-}
-
-/// Instantiates the component, which may run its start functions, and calls it.
-async fn call(
-    store: &mut Store<CallState>,
-    prepared: &Prepared,
-    tool: &str,
-    input: &String,
-) -> wasmtime::Result<outcome::Answer> {
-    let instance = prepared.pre.instantiate_async(&mut *store).await?;
-    instance
-        .toolcell_tool_tool()
-        .call_call(store, tool, input)
-        .await
 }
 
 /// Sets every limit of a store before any guest code can run.
@@ -178,7 +222,7 @@ fn prepare_store(
             return Err(out_of_time(recorder).into());
         }
         if meter.used() >= cpu {
-            let message = format!("the tool computed for longer than {:?}", cpu);
+            let message = format!("it computed for longer than {cpu:?}");
             return Err(recorder.exceed(ErrorKind::LimitCpu, message).into());
         }
         Ok(UpdateDeadline::Yield(SLICE_TICKS))

@@ -13,7 +13,7 @@ use chacha20::{
 use toolcell_policy::{Clock, GrantSet, Random};
 use wasmtime::component::{HasData, Linker, ResourceTable};
 use wasmtime_wasi::{
-    HostMonotonicClock, HostWallClock, WasiCtx, WasiCtxBuilder, WasiView,
+    HostMonotonicClock, HostWallClock, WasiCtxBuilder, WasiView,
     cli::{StdoutStream, WasiCli, WasiCliView as _},
     clocks::{WasiClocks, WasiClocksView as _},
     p2::bindings::{cli, clocks, random, sockets},
@@ -28,14 +28,14 @@ pub(crate) const MAX_RANDOM_BYTES: u64 = 1024 * 1024;
 /// How far a frozen clock's monotonic half moves at every reading.
 pub(crate) const FROZEN_STEP: Duration = Duration::from_millis(1);
 
-/// The WASI context of one call: the granted variables, clock and random source, and the two streams that the guest
+/// The WASI context of one call in the making: the granted variables, clock and random source, and the two streams that the guest
 /// may write to. There are no arguments, standard input is at its end, and every use of a socket or of name resolution
 /// is denied.
 pub(crate) fn context(
     grants: &GrantSet,
     stdout: impl StdoutStream + 'static,
     stderr: impl StdoutStream + 'static,
-) -> WasiCtx {
+) -> WasiCtxBuilder {
     let mut builder = WasiCtxBuilder::new();
     builder
         .stdout(stdout)
@@ -61,7 +61,7 @@ pub(crate) fn context(
             .insecure_random(stream(seed, 1))
             .insecure_random_seed(insecure_seed);
     }
-    builder.build()
+    builder
 }
 
 /// ChaCha20 as in RFC 8439, whose output for a seed will never change: the key is the seed as 8 bytes, the lowest

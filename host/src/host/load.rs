@@ -157,12 +157,7 @@ impl Shared {
             Decision::Allow(grants) => (grants, None),
             Decision::Ask(grants, rule) => (grants, Some(rule)),
         };
-        for grant in grants.files() {
-            self.absolute(&grant.host, grant.base.as_deref())
-                .map_err(|error| error.at(&grant.rule))?;
-        }
-        let base = self.base_dir.as_deref().unwrap_or(Path::new(""));
-        let roots = Arc::new(FileRoots::open(&grants, base, &self.roots)?);
+        let roots = Arc::new(self.open(&grants)?);
         let listed = self
             .layers
             .iter()
@@ -172,6 +167,16 @@ impl Shared {
             |tool| tool.rule().to_string(),
         );
         Ok(Access::Granted { roots, listed, ask })
+    }
+
+    /// Opens the granted directories.
+    pub(super) fn open(&self, grants: &GrantSet) -> Result<FileRoots> {
+        for grant in grants.files() {
+            self.absolute(&grant.host, grant.base.as_deref())
+                .map_err(|error| error.at(&grant.rule))?;
+        }
+        let base = self.base_dir.as_deref().unwrap_or(Path::new(""));
+        FileRoots::open(grants, base, &self.roots)
     }
 
     /// A path of a policy, from the directory that it is meant from.

@@ -44,25 +44,38 @@ const WASI: &[&str] = &[
     "wasi:sockets/udp-create-socket",
 ];
 
+/// What a component is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    /// A tool for a model.
+    Tool,
+    /// A program for a person.
+    Program,
+}
+
 /// Checks a component against the contract and its manifest. All reasons against it are in one error.
 ///
 /// # Errors
 ///
 /// `invalid_component`.
-pub(super) fn check(inspection: &Inspection, manifest: &Manifest) -> Result<()> {
+pub(super) fn check(inspection: &Inspection, manifest: &Manifest, role: Role) -> Result<()> {
     let mut reasons: Vec<String> = inspection
         .imports
         .iter()
         .filter_map(|import| check_import(import, manifest).err())
         .collect();
-    reasons.extend(check_export(inspection).err());
+    let exported = match role {
+        Role::Tool => exports_tool(inspection),
+        Role::Program => exports_run(inspection),
+    };
+    reasons.extend(exported.err());
     if reasons.is_empty() {
         return Ok(());
     }
     Err(Error::new(ErrorKind::InvalidComponent, reasons.join("; ")))
 }
 
-fn check_export(inspection: &Inspection) -> Result<(), String> {
+fn exports_tool(inspection: &Inspection) -> Result<(), String> {
     let offered: Vec<&str> = inspection
         .exports
         .iter()
@@ -79,6 +92,17 @@ fn check_export(inspection: &Inspection) -> Result<(), String> {
             "it exports no `toolcell:tool/tool@{CONTRACT_VERSION}`, so it is no tool"
         )),
     }
+}
+
+fn exports_run(inspection: &Inspection) -> Result<(), String> {
+    let found = inspection.exports.iter().any(|export| {
+        let version = export.strip_prefix("wasi:cli/run@");
+        version.is_some_and(is_wasi_0_2)
+    });
+    if found {
+        return Ok(());
+    }
+    Err("it exports no `wasi:cli/run` of WASI 0.2, so it is no program".to_owned())
 }
 
 fn check_import(import: &str, manifest: &Manifest) -> Result<(), String> {

@@ -28,8 +28,8 @@ const MAX_MIME_BYTES: usize = 127;
 
 /// How a call came to its end.
 #[derive(Debug)]
-pub(super) enum Ended {
-    Answered(Answer),
+pub(super) enum Ended<T> {
+    Answered(T),
     Failed(wasmtime::Error),
     Cancelled,
     OutOfTime,
@@ -52,18 +52,12 @@ fn fail<T>(kind: ErrorKind, message: impl Into<String>) -> Judged<T> {
 
 /// Turns the end of a call into its outcome. A limit that a capability recorded counts first, whatever the guest made
 /// of it.
-pub(super) fn judge(
-    ended: Ended,
-    record: &Record,
-    memory: Option<Exceeded>,
-    max_output: u64,
-) -> Judged<Accepted> {
+pub(super) fn judge<T>(ended: Ended<T>, record: &Record, memory: Option<Exceeded>) -> Judged<T> {
     if let Some(limit) = &record.limit {
         return fail(limit.kind, limit.message.clone());
     }
     match ended {
-        Ended::Answered(Ok(content)) => accept(content, max_output),
-        Ended::Answered(Err(error)) => Err(refused(error, record)),
+        Ended::Answered(answer) => Ok(answer),
         Ended::Failed(error) => Err(stopped(&error, memory)),
         Ended::Cancelled => fail(ErrorKind::Cancelled, "the caller cancelled the call"),
         Ended::OutOfTime => fail(ErrorKind::LimitTime, OUT_OF_TIME),
@@ -185,8 +179,9 @@ fn by_message(error: &wasmtime::Error) -> ToolFailure {
     ToolFailure::new(ErrorKind::Trap, "the tool broke a rule of its runtime")
 }
 
-/// Checks an answer and turns it into the words of the data path.
-fn accept(pieces: Vec<bindings::Content>, max_output: u64) -> Judged<Accepted> {
+/// Checks what a tool returned and turns it into the words of the data path.
+pub(super) fn accept(answer: Answer, record: &Record, max_output: u64) -> Judged<Accepted> {
+    let pieces = answer.map_err(|error| refused(error, record))?;
     if pieces.len() > limits::OUTPUT_PIECES {
         return fail(
             ErrorKind::LimitOutput,

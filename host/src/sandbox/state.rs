@@ -5,8 +5,11 @@ use std::{sync::Arc, time::Instant};
 use toolcell_policy::GrantSet;
 use wasmtime::component::Linker;
 use wasmtime_wasi::{
-    ResourceTable, WasiCtx, WasiCtxView, WasiView, filesystem::WasiFilesystemView as _,
+    ResourceTable, WasiCtx, WasiCtxView, WasiView, cli::AsyncStdinStream,
+    filesystem::WasiFilesystemView as _,
 };
+
+use super::stdio::{Output, Stdio};
 
 use crate::{
     Usage,
@@ -67,15 +70,29 @@ struct Wasi {
 }
 
 impl CallState {
+    /// The state of a tool's call: what the guest writes to its standard streams ends in its log.
     pub(super) fn new(setup: Setup) -> Self {
+        let log = LogState::new(setup.grants().limits().log, setup.recorder.clone());
+        let (stdout, stderr) = (log.stream(Standard::Output), log.stream(Standard::Error));
+        let ctx = wasi::context(setup.grants(), stdout, stderr).build();
+        Self::with(setup, log, ctx)
+    }
+
+    /// The state of a program that has its own standard streams and arguments.
+    pub(super) fn of_program(setup: Setup, stdio: Stdio, args: &[String]) -> Self {
+        let log = LogState::new(setup.grants().limits().log, setup.recorder.clone());
+        let mut ctx = wasi::context(
+            setup.grants(),
+            Output::new(stdio.stdout),
+            Output::new(stdio.stderr),
+        );
+        ctx.stdin(AsyncStdinStream::new(stdio.stdin)).args(args);
+        Self::with(setup, log, ctx.build())
+    }
+
+    fn with(setup: Setup, log: LogState, ctx: WasiCtx) -> Self {
         let grants = setup.grants().clone();
         let recorder = setup.recorder;
-        let log = LogState::new(grants.limits().log, recorder.clone());
-        let ctx = wasi::context(
-            &grants,
-            log.stream(Standard::Output),
-            log.stream(Standard::Error),
-        );
         let mut table = ResourceTable::new();
         table.set_max_capacity(limits::RESOURCE_TABLE_ENTRIES);
         Self {

@@ -74,7 +74,11 @@ impl Callee for Nobody {
     }
 }
 
-async fn run_with(prepared: &Prepared, given: Given, cancel: &CancellationToken) -> Finished {
+async fn run_with(
+    prepared: &Prepared,
+    given: Given,
+    cancel: &CancellationToken,
+) -> Finished<Vec<Content>> {
     let roots = FileRoots::open(&grants(given.limits), Path::new("/"), &RootRules::default());
     let setup = Setup {
         roots: Arc::new(roots.unwrap()),
@@ -88,12 +92,12 @@ async fn run_with(prepared: &Prepared, given: Given, cancel: &CancellationToken)
     run(prepared, setup, "t", r#"{"a":1}"#.to_owned(), cancel).await
 }
 
-async fn run_tool(bytes: &[u8], given: Given) -> Finished {
+async fn run_tool(bytes: &[u8], given: Given) -> Finished<Vec<Content>> {
     let prepared = prepare(bytes, given.limits.contains("fuel"));
     run_with(&prepared, given, &CancellationToken::new()).await
 }
 
-fn kind(finished: &Finished) -> ErrorKind {
+fn kind(finished: &Finished<Vec<Content>>) -> ErrorKind {
     finished.outcome.as_ref().unwrap_err().kind
 }
 

@@ -28,7 +28,7 @@ const FROZEN: &str = r#"clock = "frozen:2026-01-01T00:00:00Z""#;
 
 /// A call that holds nothing but its WASI context.
 struct State {
-    wasi: WasiCtx,
+    wasi: wasmtime_wasi::WasiCtx,
     table: ResourceTable,
     out: MemoryOutputPipe,
 }
@@ -37,7 +37,7 @@ impl State {
     fn new(tool: &str, request: &str) -> Self {
         let out = MemoryOutputPipe::new(100);
         Self {
-            wasi: context(&granted(tool, request), out.clone(), out.clone()),
+            wasi: context(&granted(tool, request), out.clone(), out.clone()).build(),
             table: ResourceTable::new(),
             out,
         }
