@@ -6,6 +6,11 @@ use crate::schema::Schema;
 use crate::{Blob, Content, Data, EmbeddedResource, Error, ResourceBody, Result};
 
 /// A type that a tool can return.
+#[diagnostic::on_unimplemented(
+    message = "a tool cannot answer with `{Self}`",
+    label = "this is no answer",
+    note = "answer with String, Json<T>, Content, Vec<Content>, or a Result of one of them"
+)]
 pub trait Answer {
     /// What the answer looks like, where it is an object whose shape is known.
     const SCHEMA: Option<Schema> = None;

@@ -55,6 +55,11 @@ pub use toolcell_guest_macros::{data, package, tool};
 /// A result whose error a tool can answer with.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
+/// Runs the examples of the guide for authors.
+#[cfg(all(doctest, feature = "http"))]
+#[doc = include_str!("../../README.md")]
+struct Guide;
+
 /// What the macros' output names. No part of the interface.
 #[doc(hidden)]
 pub mod __private {

@@ -6,6 +6,12 @@
 use std::collections::BTreeMap;
 
 /// A type that travels as JSON between a model and a tool.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot stand in a tool's input or answer",
+    label = "its JSON Schema is not known",
+    note = "use String, bool, numbers, Option<T>, Vec<T>, BTreeMap<String, T> or serde_json::Value, \
+            or put #[data] on a type of your own"
+)]
 pub trait Data {
     /// What a value looks like.
     const SCHEMA: Schema;
