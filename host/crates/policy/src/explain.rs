@@ -97,7 +97,7 @@ pub fn explain_access(
         Effect::Deny => "is denied",
     };
     let mut lines = vec![format!("{name}: {access} {answer}.")];
-    if effect != Effect::Allow {
+    if effect == Effect::Deny {
         lines.push(format!("Why: {reason}."));
     }
     lines.push(match rule.layer {
@@ -145,7 +145,7 @@ fn net(grants: &GrantSet) -> impl Iterator<Item = String> {
             ""
         };
         let special = if grant.allows_special_addresses() {
-            ", private addresses included"
+            ", private addresses included,"
         } else {
             ""
         };
@@ -166,8 +166,8 @@ fn in_vain(grants: &GrantSet) -> Vec<String> {
     let requests = grants.requests();
     let mut lines = Vec::new();
     let mut say = |what: String, why: Option<&String>| {
-        let why = why.map(|why| format!(" to {why:?}")).unwrap_or_default();
-        lines.push(format!("It asks for {what}{why}; that is not granted."));
+        let why = why.map(|why| format!(" ({why:?})")).unwrap_or_default();
+        lines.push(format!("It asks for {what}{why}, which is not granted."));
     };
     for NetRequest { scope, why } in &requests.net {
         if !grants
@@ -239,17 +239,21 @@ fn limits(limits: &Limits) -> String {
 
 /// What a person can write to grant an access.
 fn how_to_grant(manifest: &Manifest, access: &Access, rule: &Rule) -> String {
+    let never_requested = format!(
+        "the package `{}` does not request this, so no policy can grant it",
+        manifest.name
+    );
     if *rule == Rule::not_requested() {
-        return format!(
-            "the manifest of `{}` does not request this, so no policy can grant it",
-            manifest.name
-        );
+        return never_requested;
     }
     if rule.is_written() {
-        return format!("the line {rule} decides this; change it there");
+        return format!("{rule} decides this; change it there");
     }
     if *rule != Rule::until_written() {
         return "no policy can grant this".to_owned();
+    }
+    if !manifest.request.cover(access) {
+        return never_requested;
     }
     let entry = match access {
         Access::Net { method, url } => {
@@ -260,7 +264,11 @@ fn how_to_grant(manifest: &Manifest, access: &Access, rule: &Rule) -> String {
             )
         }
         Access::File { path, access } => {
-            format!("files = [{{ host = \"…\", guest = \"{path}\", access = \"{access}\" }}]")
+            let directory = match path.rsplit_once('/') {
+                Some(("", _)) | None => path,
+                Some((directory, _)) => directory,
+            };
+            format!("files = [{{ host = \"…\", guest = \"{directory}\", access = \"{access}\" }}]")
         }
         Access::Env { name } => format!("env = {{ {name} = \"…\" }}"),
         Access::Call { tool } => format!("calls = [\"{tool}\"]"),

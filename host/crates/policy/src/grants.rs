@@ -2,6 +2,7 @@
 
 mod check;
 mod narrow;
+mod requested;
 
 use std::sync::Arc;
 
@@ -12,7 +13,7 @@ use crate::{
     Requests, Rule, ToolPolicy, layers::Party,
 };
 
-pub(crate) use narrow::{requested_access, same_directory};
+pub(crate) use narrow::same_directory;
 
 /// What one tool may do, after all layers and the package's own requests. Cloning it is cheap.
 ///
@@ -103,8 +104,7 @@ impl GrantSet {
         tables
             .flat_map(ToolPolicy::files)
             .find(|grant| {
-                grant.approve == Effect::Ask
-                    && requested_access(self.requests(), &grant.guest).is_some()
+                grant.approve == Effect::Ask && self.requests().file_access(&grant.guest).is_some()
             })
             .map(|grant| &grant.rule)
     }

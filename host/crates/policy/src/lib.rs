@@ -1,4 +1,55 @@
 //! Policy and manifest of toolcell: parse, match, decide, explain. Pure: no I/O, no clock, no environment.
+//!
+//! Two keys open a door. The author's manifest ([`Manifest`], `tool.toml`) *requests*; the operator's policy
+//! ([`Policy`], `toolcell.toml`) *grants*; [`decide`] gives what both say, and names the line that decided:
+//!
+//! ```
+//! use toolcell_policy::{Decision, Layers, Manifest, Policy, decide};
+//!
+//! let policy = Policy::from_toml(r#"
+//!     [tool.weather]
+//!     net = [{ to = "https://api.example.com", paths = ["/v1/**"] }]
+//! "#)?;
+//! let manifest = Manifest::from_toml(r#"
+//!     name = "weather"
+//!     version = "0.1.0"
+//!     [[tool]]
+//!     name = "forecast"
+//!     input = { type = "object" }
+//!     [request]
+//!     net = [{ to = "https://api.example.com", why = "fetch forecasts" }]
+//! "#)?;
+//! let Decision::Allow(grants) = decide(&Layers::from(policy), &manifest, "forecast") else {
+//!     panic!("nothing asks or denies here");
+//! };
+//! let verdict = grants.check_net("GET", &"https://api.example.com/v1/lisbon".parse()?);
+//! assert!(verdict.is_allowed());
+//! assert_eq!(verdict.rule.to_string(), "toolcell.toml:3 tool.weather.net[0]");
+//! let verdict = grants.check_net("GET", &"https://example.com/".parse()?);
+//! assert_eq!(verdict.rule.to_string(), "default: denied until written");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # What holds
+//!
+//! - Denied until written: a tool that no policy names runs with nothing.
+//! - A package gets no more than it requests, and no more than every layer of policy grants ([`Layers`]). Adding a layer
+//!   below one that lists tools never widens anything.
+//! - Of several rules for one access the strictest decides: deny, then ask, then allow.
+//! - Limits are finite, each with a default and a ceiling ([`Limits::CATALOGUE`]); a lower layer can only lower them.
+//! - What is parsed is enforced: unknown keys, keys of other versions, and rules that can never decide are errors. All
+//!   errors of a file are reported at once, each with its place and how to fix it ([`Problems`]).
+//!
+//! # Choices worth knowing
+//!
+//! - Guest directories must not lie in one another. WASI would take the longest prefix, but a guest that holds the
+//!   outer directory reaches the inner path through it too, and finds the outer host directory there: one guest path
+//!   would mean two files with two permissions.
+//! - A path is matched decoded, and a request is denied when its path hides slashes, dot segments or control
+//!   characters in escapes, since servers do not agree on what such a path means.
+//! - Private addresses need a rule that names the place exactly ([`NetGrant::allows_special_addresses`]). A wildcard, a
+//!   request, or a lower layer cannot bring that about.
+//! - A directory with `approve = "ask"` makes the whole call ask, since a directory is there for a whole call.
 
 mod access;
 mod decide;

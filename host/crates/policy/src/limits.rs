@@ -1,13 +1,17 @@
 //! Limits: what one call may use at most. Every limit is finite unless it is documented as absent by default.
 
+mod catalogue;
+
 use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::{
-    Rule,
-    units::{Rate, format_duration, format_size},
-};
+use crate::{Rule, units::Rate};
+
+pub use catalogue::{LimitInfo, LimitUnit};
+
+const KIB: u64 = 1 << 10;
+const MIB: u64 = 1 << 20;
 
 /// Ceilings for one call (for `concurrency` and `rate`: for one tool).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -42,171 +46,7 @@ pub struct Limits {
     pub call_depth: u32,
 }
 
-/// What a limit is counted in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum LimitUnit {
-    /// Written like `"30s"`; numbers in the catalogue are milliseconds.
-    Duration,
-    /// Written like `"256KiB"`; numbers in the catalogue are bytes.
-    Bytes,
-    /// A plain number.
-    Count,
-    /// Written like `"60/min"`; numbers in the catalogue are the count per period.
-    Rate,
-}
-
-/// One line of the table of limits.
-#[derive(Clone, Copy, Debug, Serialize)]
-pub struct LimitInfo {
-    /// The key under `[default.limits]` and `[tool.NAME.limits]`.
-    pub key: &'static str,
-    /// What it is counted in.
-    pub unit: LimitUnit,
-    /// What holds when nothing is written; `None` is no limit.
-    pub default: Option<u64>,
-    /// The most that a policy can set.
-    pub max: u64,
-    /// What is limited, in plain words.
-    pub what: &'static str,
-}
-
-impl LimitInfo {
-    const fn new(
-        key: &'static str,
-        unit: LimitUnit,
-        default: Option<u64>,
-        max: u64,
-        what: &'static str,
-    ) -> Self {
-        Self {
-            key,
-            unit,
-            default,
-            max,
-            what,
-        }
-    }
-
-    /// A number of this limit as people write it, for example `256KiB`.
-    pub fn show(&self, value: u64) -> String {
-        match self.unit {
-            LimitUnit::Duration => format_duration(Duration::from_millis(value)),
-            LimitUnit::Bytes => format_size(value),
-            LimitUnit::Count | LimitUnit::Rate => value.to_string(),
-        }
-    }
-}
-
-const KIB: u64 = 1 << 10;
-const MIB: u64 = 1 << 20;
-const GIB: u64 = 1 << 30;
-const SECOND: u64 = 1_000;
-const HOUR: u64 = 3_600 * SECOND;
-
 impl Limits {
-    /// Every limit with its unit, default and ceiling; the documentation's table is made of this.
-    pub const CATALOGUE: &[LimitInfo] = &[
-        LimitInfo::new(
-            "time",
-            LimitUnit::Duration,
-            Some(30 * SECOND),
-            HOUR,
-            "wall clock time of one call, host calls included",
-        ),
-        LimitInfo::new(
-            "cpu",
-            LimitUnit::Duration,
-            Some(10 * SECOND),
-            HOUR,
-            "time the guest executes in one call",
-        ),
-        LimitInfo::new(
-            "fuel",
-            LimitUnit::Count,
-            None,
-            1_000_000_000_000_000,
-            "instructions the guest executes in one call, counted deterministically",
-        ),
-        LimitInfo::new(
-            "memory",
-            LimitUnit::Bytes,
-            Some(256 * MIB),
-            4 * GIB,
-            "memory of one call, summed over all linear memories",
-        ),
-        LimitInfo::new(
-            "output",
-            LimitUnit::Bytes,
-            Some(256 * KIB),
-            16 * MIB,
-            "size of the answer",
-        ),
-        LimitInfo::new(
-            "log",
-            LimitUnit::Bytes,
-            Some(64 * KIB),
-            16 * MIB,
-            "log, standard output and standard error of one call together",
-        ),
-        LimitInfo::new(
-            "egress",
-            LimitUnit::Bytes,
-            Some(8 * MIB),
-            GIB,
-            "bytes sent to the network in one call",
-        ),
-        LimitInfo::new(
-            "response",
-            LimitUnit::Bytes,
-            Some(16 * MIB),
-            GIB,
-            "bytes received in one response",
-        ),
-        LimitInfo::new(
-            "requests",
-            LimitUnit::Count,
-            Some(64),
-            10_000,
-            "requests sent in one call",
-        ),
-        LimitInfo::new(
-            "concurrency",
-            LimitUnit::Count,
-            Some(16),
-            1_024,
-            "calls of the tool at one time",
-        ),
-        LimitInfo::new(
-            "rate",
-            LimitUnit::Rate,
-            None,
-            1_000_000,
-            "calls of the tool over time",
-        ),
-        LimitInfo::new(
-            "written",
-            LimitUnit::Bytes,
-            Some(64 * MIB),
-            16 * GIB,
-            "bytes written to files in one call",
-        ),
-        LimitInfo::new(
-            "created",
-            LimitUnit::Count,
-            Some(1_024),
-            1_000_000,
-            "files and directories created in one call",
-        ),
-        LimitInfo::new(
-            "call_depth",
-            LimitUnit::Count,
-            Some(4),
-            16,
-            "how deep tools may call tools",
-        ),
-    ];
-
     /// The catalogue's line of a key.
     pub fn info(key: &str) -> Option<&'static LimitInfo> {
         Self::CATALOGUE.iter().find(|info| info.key == key)

@@ -2,6 +2,7 @@
 
 mod parse;
 mod print;
+mod requests;
 
 use std::sync::Arc;
 

@@ -75,9 +75,10 @@ impl<'s> Reader<'s> {
         }
         for error in errors {
             let span = error.span().unwrap_or(0..0);
-            self.add(
-                Problem::new(self.source, span, error.message().trim_end()).label("not valid TOML"),
-            );
+            let problem = Problem::new(self.source, span, error.message().trim_end());
+            self.add(problem.label("not valid TOML").with_help(
+                "strings stand in quotes, commas between entries, and each key once in a table",
+            ));
         }
         None
     }
@@ -182,12 +183,16 @@ impl<'s> Reader<'s> {
             DeValue::Array(_) => "a list",
             DeValue::Table(_) => "a table",
         };
-        let problem = Problem::new(
-            self.source,
-            node.span(),
-            format!("`{path}` must be {wanted}, and is {found}"),
-        );
-        self.add(problem.label(format!("expected {wanted}")));
+        let help = match wanted {
+            "a string" => "put it in quotes",
+            "a list" => "write it in brackets: [ … ]",
+            "a table" => "write it in braces, { … }, or as a table of its own",
+            "a whole number" => "write it in digits, without quotes, unit or fraction",
+            _ => "write true or false, without quotes",
+        };
+        let message = format!("`{path}` must be {wanted}, and is {found}");
+        let problem = Problem::new(self.source, node.span(), message);
+        self.add(problem.label(format!("expected {wanted}")).with_help(help));
     }
 }
 

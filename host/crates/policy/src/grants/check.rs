@@ -2,7 +2,7 @@
 
 use url::Url;
 
-use super::{GrantSet, narrow};
+use super::GrantSet;
 use crate::{
     Effect, FileAccess, Method, NetGrant, Rule, Verdict,
     access::{is_within, normal_guest_path},
@@ -53,12 +53,7 @@ impl GrantSet {
             },
             &access,
         );
-        let requested = || {
-            self.requests()
-                .net
-                .iter()
-                .any(|it| it.scope.contains(method, url, &path))
-        };
+        let requested = || self.requests().cover_net(method, url, &path);
         unless_requested(verdict, requested, &access)
     }
 
@@ -107,13 +102,20 @@ impl GrantSet {
         );
         // Every layer may grant it, and yet the request may not cover it, or the layers may mean different directories.
         let requested = || {
-            narrow::requested_access(self.requests(), &path).is_some_and(|asked| asked >= access)
+            self.requests()
+                .file_access(&path)
+                .is_some_and(|asked| asked >= access)
         };
         let verdict = unless_requested(verdict, requested, &what);
-        if verdict.effect == Effect::Deny {
-            return verdict;
+        if verdict.effect < Effect::Deny {
+            return Verdict::deny(Rule::until_written(), not_granted(&what()));
         }
-        Verdict::deny(Rule::until_written(), not_granted(&what()))
+        let readable = self.files().iter().any(|it| is_within(&path, &it.guest));
+        if readable && verdict.rule.is_written() {
+            let reason = format!("{}, which may only read there", not_granted(&what()));
+            return Verdict::deny(verdict.rule, reason);
+        }
+        verdict
     }
 
     /// Whether another tool may be called, by its public name.
@@ -126,12 +128,7 @@ impl GrantSet {
             },
             &access,
         );
-        let requested = || {
-            self.requests()
-                .calls
-                .iter()
-                .any(|it| it == public_tool_name)
-        };
+        let requested = || self.requests().cover_call(public_tool_name);
         unless_requested(verdict, requested, &access)
     }
 
@@ -145,7 +142,7 @@ impl GrantSet {
             },
             &access,
         );
-        let requested = || self.requests().env.iter().any(|it| it.name == name);
+        let requested = || self.requests().cover_env(name);
         unless_requested(verdict, requested, &access)
     }
 

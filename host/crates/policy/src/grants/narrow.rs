@@ -1,8 +1,7 @@
 //! Folds what every layer grants and what the package requests into what is left.
 
 use crate::{
-    CallGrant, Effect, EnvGrant, FileAccess, FileGrant, NetGrant, Requests, access, layers::Party,
-    policy::ToolPolicy,
+    CallGrant, Effect, EnvGrant, FileGrant, NetGrant, Requests, layers::Party, policy::ToolPolicy,
 };
 
 fn split(parties: &[Party]) -> Option<(&ToolPolicy, Vec<&ToolPolicy>)> {
@@ -25,25 +24,10 @@ pub(super) fn files(parties: &[Party], requests: &Requests) -> Vec<FileGrant> {
             left.access = left.access.min(theirs.access);
             left.approve = left.approve.max(theirs.approve);
         }
-        left.access = left.access.min(requested_access(requests, &left.guest)?);
+        left.access = left.access.min(requests.file_access(&left.guest)?);
         (left.approve < Effect::Deny).then_some(left)
     };
     ceiling.files.iter().filter_map(narrowed).collect()
-}
-
-/// The most that the package asked for in a guest directory.
-pub(crate) fn requested_access(requests: &Requests, guest: &str) -> Option<FileAccess> {
-    requests
-        .files
-        .iter()
-        .filter(|request| {
-            request
-                .guest
-                .as_ref()
-                .is_none_or(|asked| access::is_within(guest, asked))
-        })
-        .map(|request| request.access)
-        .max()
 }
 
 /// Whether two layers mean one directory: the same place on the host, as far as text can tell, at the same place in the
@@ -140,7 +124,7 @@ pub(super) fn calls(parties: &[Party], requests: &Requests) -> Vec<CallGrant> {
         return Vec::new();
     };
     let granted = |grant: &&CallGrant| {
-        requests.calls.contains(&grant.tool)
+        requests.cover_call(&grant.tool)
             && below
                 .iter()
                 .all(|layer| layer.calls.iter().any(|it| it.tool == grant.tool))

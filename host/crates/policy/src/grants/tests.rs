@@ -55,8 +55,8 @@ fn of_several_rules_the_strictest_decides() {
     assert_eq!(grants.net_denials().count(), 1);
 }
 
-#[test]
-fn denials_name_the_rule_and_not_the_way_around() {
+/// Denials of a package with a grant of each kind, some of which it does not request.
+fn denied() -> (GrantSet, Vec<(Verdict, &'static str)>) {
     let grants = grants(
         r#"net = [{ to = "https://a.example.com" }, { to = "https://b.example.com" }]
 files = [{ host = "./w", guest = "/work", access = "read" }, { host = "./d", guest = "/data", access = "write" }]
@@ -65,8 +65,7 @@ env = { A = "1" }"#,
         "net = [{ to = \"https://a.example.com\" }]\nfiles = [{ access = \"write\", guest = \"/work\" }]\ncalls = [\"calc\"]",
     );
     let read = |path: &str| grants.check_file(path, FileAccess::Read);
-    let write = |path: &str| grants.check_file(path, FileAccess::Write);
-    for (verdict, rule) in [
+    let denials = vec![
         (
             net(&grants, "GET", "https://c.example.com/"),
             "default: denied until written",
@@ -100,7 +99,10 @@ env = { A = "1" }"#,
             "default: requests that can be misread are denied",
         ),
         (read("/etc/passwd"), "default: denied until written"),
-        (write("/work/x"), "toolcell.toml:3 tool.pack.files[0]"),
+        (
+            grants.check_file("/work/x", FileAccess::Write),
+            "toolcell.toml:3 tool.pack.files[0]",
+        ),
         (
             read("/data/x"),
             "default: denied unless the package requests it",
@@ -126,7 +128,15 @@ env = { A = "1" }"#,
             "default: denied unless the package requests it",
         ),
         (grants.check_env("B"), "default: denied until written"),
-    ] {
+    ];
+    (grants, denials)
+}
+
+#[test]
+fn denials_name_the_rule_and_not_the_way_around() {
+    let (grants, denials) = denied();
+    let read = |path: &str| grants.check_file(path, FileAccess::Read);
+    for (verdict, rule) in denials {
         assert_eq!(
             (verdict.effect, verdict.rule.to_string().as_str()),
             (Effect::Deny, rule),

@@ -3,7 +3,7 @@
 use super::Layers;
 use crate::{
     EnvGrant, FileGrant, Manifest, NetGrant, Policy, Problem, Rule,
-    grants::{requested_access, same_directory},
+    grants::same_directory,
     limits::{LimitValue, Limits, WrittenLimits},
     names,
     policy::ToolPolicy,
@@ -186,17 +186,17 @@ pub(super) fn unused(policy: &Policy, manifest: &Manifest) -> Vec<Problem> {
         }
     }
     for grant in tool.files() {
-        if requested_access(requests, &grant.guest).is_none() {
+        if requests.file_access(&grant.guest).is_none() {
             in_vain(&grant.rule, format!("a directory at {}", grant.guest));
         }
     }
     for grant in tool.env() {
-        if !requests.env.iter().any(|it| it.name == grant.name) {
+        if !requests.cover_env(&grant.name) {
             in_vain(&grant.rule, format!("the variable {}", grant.name));
         }
     }
     for grant in tool.calls() {
-        if !requests.calls.contains(&grant.tool) {
+        if !requests.cover_call(&grant.tool) {
             in_vain(&grant.rule, format!("calling {}", grant.tool));
         }
     }

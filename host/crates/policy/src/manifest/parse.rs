@@ -5,14 +5,11 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::{
-    Annotations, DEFAULT_WORLD, EnvRequest, FileRequest, MAX_DESCRIPTION_BYTES, MAX_MANIFEST_BYTES,
-    MAX_SCHEMA_BYTES, MAX_SCHEMA_DEPTH, MAX_TOOLS, MAX_WHY_BYTES, Manifest, NetRequest, Requests,
-    SecretRequest, ToolDefinition,
+    Annotations, DEFAULT_WORLD, MAX_DESCRIPTION_BYTES, MAX_MANIFEST_BYTES, MAX_SCHEMA_BYTES,
+    MAX_SCHEMA_DEPTH, MAX_TOOLS, Manifest, ToolDefinition, requests,
 };
 use crate::{
-    Endpoint, FileKind, Problems,
-    access::{self, MAX_LIST},
-    names,
+    FileKind, Problems, names,
     problem::Source,
     reader::{Entry, Reader, Section, shown},
 };
@@ -51,7 +48,7 @@ fn read(reader: &mut Reader<'_>, text: &str) -> Option<Manifest> {
     let world = world(reader, &root);
     let description = description(reader, &root);
     let tools = tools(reader, &root, name.as_deref());
-    let request = requests(reader, &root);
+    let request = requests::read(reader, &root);
     Some(Manifest {
         name: name?,
         version: version?,
@@ -141,7 +138,7 @@ fn description(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<String>
 }
 
 /// A text for people and models, bounded and without characters that hide or reorder.
-fn plain_text(reader: &mut Reader<'_>, entry: &Entry<'_>, max: usize) -> Option<String> {
+pub(super) fn plain_text(reader: &mut Reader<'_>, entry: &Entry<'_>, max: usize) -> Option<String> {
     let text = reader.string(entry)?;
     if text.len() > max {
         reader.report(
@@ -156,23 +153,10 @@ fn plain_text(reader: &mut Reader<'_>, entry: &Entry<'_>, max: usize) -> Option<
         return None;
     }
     if let Some(hidden) = names::hidden_character(text) {
-        reader.report(
-            entry.node.span(),
-            format!(
-                "`{}` holds U+{:04X}, a character that is invisible or changes what people see",
-                entry.path, hidden as u32
-            ),
-            "remove it",
-        );
+        report_hidden(reader, entry, hidden);
         return None;
     }
     Some(text.to_owned())
-}
-
-fn why(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<String> {
-    section
-        .get("why")
-        .and_then(|entry| plain_text(reader, &entry, MAX_WHY_BYTES))
 }
 
 fn tools(
@@ -308,7 +292,34 @@ fn schema(reader: &mut Reader<'_>, entry: &Entry<'_>) -> Option<Value> {
         );
         return None;
     }
+    if let Some(hidden) = hidden_in(&schema) {
+        report_hidden(reader, entry, hidden);
+        return None;
+    }
     Some(schema)
+}
+
+/// The first character that must not be shown in any text of a schema: models read them like descriptions.
+fn hidden_in(value: &Value) -> Option<char> {
+    match value {
+        Value::String(text) => names::hidden_character(text),
+        Value::Array(items) => items.iter().find_map(hidden_in),
+        Value::Object(map) => map
+            .iter()
+            .find_map(|(key, value)| names::hidden_character(key).or_else(|| hidden_in(value))),
+        _ => None,
+    }
+}
+
+fn report_hidden(reader: &mut Reader<'_>, entry: &Entry<'_>, hidden: char) {
+    reader.report(
+        entry.node.span(),
+        format!(
+            "`{}` holds U+{:04X}, a character that is invisible or changes what people see",
+            entry.path, hidden as u32
+        ),
+        "remove it",
+    );
 }
 
 fn shallower_than(value: &Value, levels: usize) -> bool {
@@ -334,137 +345,5 @@ fn annotations(reader: &mut Reader<'_>, section: &Section<'_>) -> Annotations {
         idempotent: flag("idempotent"),
         open_world: flag("open-world"),
         destructive: flag("destructive"),
-    }
-}
-
-fn requests(reader: &mut Reader<'_>, root: &Section<'_>) -> Requests {
-    let keys = ["net", "files", "env", "calls", "secrets"];
-    let Some(section) = root
-        .get("request")
-        .and_then(|entry| reader.section(entry.node, &entry.path, &keys))
-    else {
-        return Requests::default();
-    };
-    Requests {
-        net: each(reader, &section, "net", net_request),
-        files: each(reader, &section, "files", file_request),
-        env: each(reader, &section, "env", env_request),
-        calls: section
-            .get("calls")
-            .map(|entry| access::call_names(reader, &entry))
-            .unwrap_or_default()
-            .into_iter()
-            .map(|(_, name)| name)
-            .collect(),
-        secrets: each(reader, &section, "secrets", secret_request),
-    }
-}
-
-fn each<T: PartialEq>(
-    reader: &mut Reader<'_>,
-    section: &Section<'_>,
-    key: &str,
-    read: impl Fn(&mut Reader<'_>, &Entry<'_>) -> Option<T>,
-) -> Vec<T> {
-    let Some(entry) = section.get(key) else {
-        return Vec::new();
-    };
-    let mut all = Vec::new();
-    for element in reader.list(&entry, MAX_LIST).unwrap_or_default() {
-        let Some(item) = read(reader, &element) else {
-            continue;
-        };
-        if all.contains(&item) {
-            reader.report(
-                element.node.span(),
-                "the same request stands here twice",
-                "remove one",
-            );
-        } else {
-            all.push(item);
-        }
-    }
-    all
-}
-
-fn net_request(reader: &mut Reader<'_>, element: &Entry<'_>) -> Option<NetRequest> {
-    let keys = ["to", "methods", "paths", "why"];
-    let section = reader.section(element.node, &element.path, &keys)?;
-    let why = why(reader, &section);
-    let scope = access::net_scope(reader, &section, true)?;
-    Some(NetRequest { scope, why })
-}
-
-fn file_request(reader: &mut Reader<'_>, element: &Entry<'_>) -> Option<FileRequest> {
-    let section = reader.section(element.node, &element.path, &["access", "guest", "why"])?;
-    let why = why(reader, &section);
-    let access = access::file_access(reader, &section);
-    let guest = match section.get("guest") {
-        Some(entry) => Some(access::guest_path(reader, &entry)?),
-        None => None,
-    };
-    Some(FileRequest {
-        access: access?,
-        guest,
-        why,
-    })
-}
-
-fn env_request(reader: &mut Reader<'_>, element: &Entry<'_>) -> Option<EnvRequest> {
-    let (name_entry, why) = if element.node.value.is_str() {
-        (element.clone(), None)
-    } else {
-        let section = reader.section(element.node, &element.path, &["name", "why"])?;
-        reader.required(&section, "name")?;
-        (section.get("name")?, why(reader, &section))
-    };
-    let name = reader.string(&name_entry)?;
-    if !access::is_env_name(name) {
-        reader.report(
-            name_entry.node.span(),
-            format!("`{}` is not a name of an environment variable", shown(name)),
-            "use letters, digits and `_`, as in `LANG`",
-        );
-        return None;
-    }
-    Some(EnvRequest {
-        name: name.to_owned(),
-        why,
-    })
-}
-
-fn secret_request(reader: &mut Reader<'_>, element: &Entry<'_>) -> Option<SecretRequest> {
-    let section = reader.section(
-        element.node,
-        &element.path,
-        &["name", "to", "header", "why"],
-    )?;
-    let why = why(reader, &section);
-    let name = reader.required(&section, "name");
-    let to = reader.required(&section, "to");
-    let header = section
-        .get("header")
-        .and_then(|entry| plain_text(reader, &entry, 256));
-    let (name, to) = (name?, to?);
-    if !access::is_env_name(name) {
-        let span = section.get("name")?.node.span();
-        reader.report(
-            span,
-            format!("`{}` is not a name of a secret", shown(name)),
-            "use letters, digits and `_`, as in `API_KEY`",
-        );
-    }
-    match Endpoint::parse(to) {
-        Ok(endpoint) => Some(SecretRequest {
-            name: name.to_owned(),
-            to: endpoint.to_string(),
-            header,
-            why,
-        }),
-        Err(error) => {
-            let span = section.get("to")?.node.span();
-            reader.report(span, error.message, error.help);
-            None
-        }
     }
 }

@@ -102,9 +102,17 @@ fn a_component_without_manifest_gets_a_plain_one() {
     }
 }
 
+fn refuse(cases: &[(String, &str)]) {
+    for (text, part) in cases {
+        let found = problem(text);
+        assert!(found.message().contains(part), "{text}\n{found:?}");
+        assert_eq!(found.code(), "invalid_manifest");
+    }
+}
+
 #[test]
-fn bad_values_are_refused() {
-    for (text, part) in [
+fn bad_values_of_package_and_tools_are_refused() {
+    refuse(&[
         (
             with("", "").replace("name = \"a\"", "name = \"My_Tool\""),
             "not in kebab-case",
@@ -175,6 +183,16 @@ fn bad_values_are_refused() {
         (with("description = \"a\\u202Eb\"", ""), "U+202E"),
         (with("description = \"a\\U000E0041b\"", ""), "U+E0041"),
         (with("description = \"a\\u001Bb\"", ""), "U+001B"),
+        (
+            with("output = { type = \"object\", title = \"x\\u200By\" }", ""),
+            "U+200B",
+        ),
+    ]);
+}
+
+#[test]
+fn bad_requests_are_refused() {
+    refuse(&[
         (with("", "net = [{ to = \"https://*\" }]"), "bare `*`"),
         (
             with("", "net = [{ to = \"any\" }, { to = \"any\" }]"),
@@ -208,11 +226,7 @@ fn bad_values_are_refused() {
             "names no scheme",
         ),
         (with("", "clock = \"real\""), "no key `clock`"),
-    ] {
-        let found = problem(&text);
-        assert!(found.message().contains(part), "{text}\n{found:?}");
-        assert_eq!(found.code(), "invalid_manifest");
-    }
+    ]);
 }
 
 #[test]

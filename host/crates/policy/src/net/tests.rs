@@ -75,77 +75,79 @@ fn what_is_no_endpoint_is_refused_with_a_hint() {
     }
 }
 
+const HOSTS: &[(&str, &str, bool)] = &[
+    ("https://api.example.com", "https://api.example.com/x", true),
+    ("https://api.example.com", "https://API.EXAMPLE.com/", true),
+    (
+        "https://api.example.com",
+        "https://api.example.com:443/",
+        true,
+    ),
+    (
+        "https://api.example.com",
+        "https://api.example.com:8443/",
+        false,
+    ),
+    ("https://api.example.com", "http://api.example.com/", false),
+    (
+        "https://api.example.com",
+        "http://api.example.com:443/",
+        false,
+    ),
+    (
+        "https://api.example.com",
+        "https://evil-api.example.com/",
+        false,
+    ),
+    (
+        "https://api.example.com",
+        "https://api.example.com.evil.example/",
+        false,
+    ),
+    (
+        "https://api.example.com",
+        "https://api.example.com@evil.example/",
+        false,
+    ),
+    (
+        "https://api.example.com",
+        "https://api.example.com./",
+        false,
+    ),
+    (
+        "https://api.example.com",
+        "https://ap\u{ad}i.example.com/",
+        true,
+    ),
+    (
+        "https://api.example.com",
+        "https://ａｐｉ.example.com/",
+        true,
+    ),
+    ("https://*.example.com", "https://a.example.com/", true),
+    ("https://*.example.com", "https://a.b.example.com/", false),
+    ("https://*.example.com", "https://example.com/", false),
+    ("https://*.example.com", "https://evil-example.com/", false),
+    (
+        "https://*.example.com",
+        "https://a.example.com.evil.example/",
+        false,
+    ),
+    ("http://127.0.0.1", "http://2130706433/", true),
+    ("http://127.0.0.1", "http://0x7f.1/", true),
+    ("http://127.0.0.1", "http://127.0.0.2/", false),
+    ("http://127.0.0.1", "http://[::ffff:127.0.0.1]/", false),
+    ("http://[::1]", "http://[0:0:0::1]/", true),
+    (
+        "https://bücher.example",
+        "https://xn--bcher-kva.example/",
+        true,
+    ),
+];
+
 #[test]
 fn hosts_match_exactly_or_by_one_label() {
-    for (rule, address, expected) in [
-        ("https://api.example.com", "https://api.example.com/x", true),
-        ("https://api.example.com", "https://API.EXAMPLE.com/", true),
-        (
-            "https://api.example.com",
-            "https://api.example.com:443/",
-            true,
-        ),
-        (
-            "https://api.example.com",
-            "https://api.example.com:8443/",
-            false,
-        ),
-        ("https://api.example.com", "http://api.example.com/", false),
-        (
-            "https://api.example.com",
-            "http://api.example.com:443/",
-            false,
-        ),
-        (
-            "https://api.example.com",
-            "https://evil-api.example.com/",
-            false,
-        ),
-        (
-            "https://api.example.com",
-            "https://api.example.com.evil.example/",
-            false,
-        ),
-        (
-            "https://api.example.com",
-            "https://api.example.com@evil.example/",
-            false,
-        ),
-        (
-            "https://api.example.com",
-            "https://api.example.com./",
-            false,
-        ),
-        (
-            "https://api.example.com",
-            "https://ap\u{ad}i.example.com/",
-            true,
-        ),
-        (
-            "https://api.example.com",
-            "https://ａｐｉ.example.com/",
-            true,
-        ),
-        ("https://*.example.com", "https://a.example.com/", true),
-        ("https://*.example.com", "https://a.b.example.com/", false),
-        ("https://*.example.com", "https://example.com/", false),
-        ("https://*.example.com", "https://evil-example.com/", false),
-        (
-            "https://*.example.com",
-            "https://a.example.com.evil.example/",
-            false,
-        ),
-        ("http://127.0.0.1", "http://2130706433/", true),
-        ("http://127.0.0.1", "http://0x7f.1/", true),
-        ("http://127.0.0.1", "http://127.0.0.2/", false),
-        ("http://127.0.0.1", "http://[::ffff:127.0.0.1]/", false),
-        ("http://[::1]", "http://[0:0:0::1]/", true),
-        (
-            "https://bücher.example",
-            "https://xn--bcher-kva.example/",
-            true,
-        ),
-    ] {
+    for &(rule, address, expected) in HOSTS {
         assert_eq!(
             endpoint(rule).matches(&url(address)),
             expected,

@@ -262,104 +262,106 @@ net = [
     );
 }
 
+const BAD_VALUES: &[(&str, &str)] = &[
+    (
+        "net = [{ methods = [\"GET\"] }]",
+        "`tool.x.net[0].to` is missing",
+    ),
+    ("net = [{ to = \"any\" }]", "cannot grant any host"),
+    (
+        "net = [{ to = 1 }]",
+        "must be a string, and is a whole number",
+    ),
+    ("net = {}", "must be a list, and is a table"),
+    ("net = [1]", "must be a table, and is a whole number"),
+    (
+        "net = [{ to = \"https://a.b\", methods = [\"CONNECT\"] }]",
+        "not a method that can be granted",
+    ),
+    (
+        "net = [{ to = \"https://a.b\", methods = \"GET\" }]",
+        "must be a list",
+    ),
+    (
+        "net = [{ to = \"https://a.b\", paths = [\"v1\"] }]",
+        "not a path pattern",
+    ),
+    (
+        "net = [{ to = \"https://a.b\", approve = \"maybe\" }]",
+        "cannot be `maybe`",
+    ),
+    (
+        "files = [{ guest = \"/w\", access = \"read\" }]",
+        "host` is missing",
+    ),
+    (
+        "files = [{ host = \"a\", access = \"read\" }]",
+        "guest` is missing",
+    ),
+    (
+        "files = [{ host = \"a\", guest = \"/w\" }]",
+        "access` is missing",
+    ),
+    (
+        "files = [{ host = \"a\", guest = \"w\", access = \"read\" }]",
+        "not an absolute, normalised path",
+    ),
+    (
+        "files = [{ host = \"a\", guest = \"/w/\", access = \"read\" }]",
+        "not an absolute, normalised path",
+    ),
+    (
+        "files = [{ host = \"a\", guest = \"/a/../b\", access = \"read\" }]",
+        "not an absolute, normalised path",
+    ),
+    (
+        "files = [{ host = \"a\", guest = \"/w\", access = \"execute\" }]",
+        "cannot be `execute`",
+    ),
+    (
+        "files = [{ host = \"\", guest = \"/w\", access = \"read\" }]",
+        "is empty",
+    ),
+    (
+        "files = [{ host = \"~/x\", guest = \"/w\", access = \"read\" }]",
+        "neither is expanded",
+    ),
+    (
+        "files = [{ host = \"$HOME\", guest = \"/w\", access = \"read\" }]",
+        "neither is expanded",
+    ),
+    (
+        "env = { \"1X\" = \"a\" }",
+        "not a name of an environment variable",
+    ),
+    ("env = { X = 1 }", "must be a string"),
+    ("env = { X = \"a\\u0000b\" }", "cannot be handed to a guest"),
+    ("calls = [\"Time Now\"]", "not a tool's public name"),
+    ("clock = \"frozen:yesterday\"", "is not a clock"),
+    ("clock = \"unreal\"", "is not a clock"),
+    ("random = \"seeded:-1\"", "not a source of random numbers"),
+    ("random = \"seeded:\"", "not a source of random numbers"),
+    ("approve = \"yes\"", "cannot be `yes`"),
+    ("approve = { Merge = \"ask\" }", "not the name of a tool"),
+    ("approve = 1", "must be a table"),
+    ("isolation = \"vm\"", "cannot be `vm`"),
+    (
+        "from = \"builtin:Files\"",
+        "not the name of a built-in package",
+    ),
+    ("from = \"ftp://x\"", "not a place that packages come from"),
+    ("from = \"\"", "is empty"),
+    ("limits = { time = \"soon\" }", "is not a duration"),
+    ("limits = { memory = \"lots\" }", "is not a size"),
+    ("limits = { memory = -1 }", "not a number from 0"),
+    ("limits = { rate = \"often\" }", "is not a rate"),
+    ("limits = { requests = 1.5 }", "must be a whole number"),
+    ("limits = { requests = \"64\" }", "must be a whole number"),
+];
+
 #[test]
 fn bad_values_are_refused_each_with_a_hint() {
-    for (text, part) in [
-        (
-            "net = [{ methods = [\"GET\"] }]",
-            "`tool.x.net[0].to` is missing",
-        ),
-        ("net = [{ to = \"any\" }]", "cannot grant any host"),
-        (
-            "net = [{ to = 1 }]",
-            "must be a string, and is a whole number",
-        ),
-        ("net = {}", "must be a list, and is a table"),
-        ("net = [1]", "must be a table, and is a whole number"),
-        (
-            "net = [{ to = \"https://a.b\", methods = [\"CONNECT\"] }]",
-            "not a method that can be granted",
-        ),
-        (
-            "net = [{ to = \"https://a.b\", methods = \"GET\" }]",
-            "must be a list",
-        ),
-        (
-            "net = [{ to = \"https://a.b\", paths = [\"v1\"] }]",
-            "not a path pattern",
-        ),
-        (
-            "net = [{ to = \"https://a.b\", approve = \"maybe\" }]",
-            "cannot be `maybe`",
-        ),
-        (
-            "files = [{ guest = \"/w\", access = \"read\" }]",
-            "host` is missing",
-        ),
-        (
-            "files = [{ host = \"a\", access = \"read\" }]",
-            "guest` is missing",
-        ),
-        (
-            "files = [{ host = \"a\", guest = \"/w\" }]",
-            "access` is missing",
-        ),
-        (
-            "files = [{ host = \"a\", guest = \"w\", access = \"read\" }]",
-            "not an absolute, normalised path",
-        ),
-        (
-            "files = [{ host = \"a\", guest = \"/w/\", access = \"read\" }]",
-            "not an absolute, normalised path",
-        ),
-        (
-            "files = [{ host = \"a\", guest = \"/a/../b\", access = \"read\" }]",
-            "not an absolute, normalised path",
-        ),
-        (
-            "files = [{ host = \"a\", guest = \"/w\", access = \"execute\" }]",
-            "cannot be `execute`",
-        ),
-        (
-            "files = [{ host = \"\", guest = \"/w\", access = \"read\" }]",
-            "is empty",
-        ),
-        (
-            "files = [{ host = \"~/x\", guest = \"/w\", access = \"read\" }]",
-            "neither is expanded",
-        ),
-        (
-            "files = [{ host = \"$HOME\", guest = \"/w\", access = \"read\" }]",
-            "neither is expanded",
-        ),
-        (
-            "env = { \"1X\" = \"a\" }",
-            "not a name of an environment variable",
-        ),
-        ("env = { X = 1 }", "must be a string"),
-        ("env = { X = \"a\\u0000b\" }", "cannot be handed to a guest"),
-        ("calls = [\"Time Now\"]", "not a tool's public name"),
-        ("clock = \"frozen:yesterday\"", "is not a clock"),
-        ("clock = \"unreal\"", "is not a clock"),
-        ("random = \"seeded:-1\"", "not a source of random numbers"),
-        ("random = \"seeded:\"", "not a source of random numbers"),
-        ("approve = \"yes\"", "cannot be `yes`"),
-        ("approve = { Merge = \"ask\" }", "not the name of a tool"),
-        ("approve = 1", "must be a table"),
-        ("isolation = \"vm\"", "cannot be `vm`"),
-        (
-            "from = \"builtin:Files\"",
-            "not the name of a built-in package",
-        ),
-        ("from = \"ftp://x\"", "not a place that packages come from"),
-        ("from = \"\"", "is empty"),
-        ("limits = { time = \"soon\" }", "is not a duration"),
-        ("limits = { memory = \"lots\" }", "is not a size"),
-        ("limits = { memory = -1 }", "not a number from 0"),
-        ("limits = { rate = \"often\" }", "is not a rate"),
-        ("limits = { requests = 1.5 }", "must be a whole number"),
-        ("limits = { requests = \"64\" }", "must be a whole number"),
-    ] {
+    for (text, part) in BAD_VALUES {
         let text = format!("[tool.x]\n{text}");
         let found = problem(&text);
         assert!(found.message().contains(part), "{text}: {found:?}");
