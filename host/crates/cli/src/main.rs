@@ -1,2 +1,24 @@
-//! toolcell
-fn main() {}
+//! The command line of toolcell: the only crate that prints, prompts, reads the environment or exits.
+
+mod app;
+mod args;
+mod describe;
+mod dirs;
+mod env;
+mod exit;
+mod explain;
+mod failure;
+mod hosts;
+mod interrupt;
+mod models;
+mod output;
+mod policies;
+mod prompt;
+mod style;
+mod timeline;
+mod trusted;
+mod verbs;
+
+fn main() -> std::process::ExitCode {
+    app::main()
+}

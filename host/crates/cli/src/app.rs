@@ -1,0 +1,123 @@
+//! From the arguments to the exit status.
+
+use std::{ffi::OsString, process::ExitCode};
+
+use clap::{FromArgMatches as _, error::ErrorKind as ClapKind};
+
+use toolcell::ErrorKind;
+
+use crate::{
+    args::{self, Cli, Verb},
+    exit,
+    failure::Failure,
+    output, verbs,
+};
+
+/// What a verb ends with: an exit status, or a failure that is still to be shown.
+pub(crate) type Outcome = Result<u8, Failure>;
+
+pub(crate) fn main() -> ExitCode {
+    output::install_panic_hook();
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    let outcome = match parse(&arguments) {
+        Ok(Some(cli)) => {
+            output::init(cli.global.json, cli.global.color);
+            dispatch(cli.verb)
+        }
+        Ok(None) => Ok(exit::OK),
+        Err(failure) => Err(failure),
+    };
+    ExitCode::from(outcome.unwrap_or_else(|failure| {
+        output::failure(&failure);
+        failure.status()
+    }))
+}
+
+/// The arguments, or nothing when only help was asked for and is shown.
+fn parse(arguments: &[OsString]) -> Result<Option<Cli>, Failure> {
+    let parsed = args::command()
+        .try_get_matches_from(arguments)
+        .and_then(|matches| Cli::from_arg_matches(&matches));
+    let error = match parsed {
+        Ok(cli) => return Ok(Some(cli)),
+        Err(error) => error,
+    };
+    match error.kind() {
+        ClapKind::DisplayHelp | ClapKind::DisplayVersion => {
+            // Nobody may be reading; there is nothing else to do then.
+            let _ = error.print();
+            Ok(None)
+        }
+        _ => Err(usage_failure(arguments, &error)),
+    }
+}
+
+/// A wrong command line in the words of clap, as one line and a hint.
+fn usage_failure(arguments: &[OsString], error: &clap::Error) -> Failure {
+    // Parsing failed, so the flag has to be looked for by hand. What follows `--` is no flag.
+    let mut flags = arguments.iter().take_while(|argument| *argument != "--");
+    output::init(
+        flags.any(|argument| argument == "--json"),
+        clap::ColorChoice::Auto,
+    );
+    let text = error.render().to_string();
+    let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    if error.kind() == ClapKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        return Failure::usage("a verb is missing")
+            .help("`toolcell --help` lists them; `toolcell demo` shows what it is about");
+    }
+    let message = lines.next().unwrap_or("the command line is not valid");
+    let message = message.strip_prefix("error: ").unwrap_or(message);
+    let mut message = message.to_owned();
+    let mut help = Vec::new();
+    for line in lines {
+        match line
+            .strip_prefix("tip: ")
+            .or_else(|| line.strip_prefix("Usage: "))
+        {
+            Some(hint) => help.push(hint.to_owned()),
+            None if line.starts_with("For more information") => {}
+            None if help.is_empty() => {
+                message.push(' ');
+                message.push_str(line);
+            }
+            None => {}
+        }
+    }
+    help.push("`--help` says more".to_owned());
+    Failure::usage(message).help(help.join("; "))
+}
+
+fn dispatch(verb: Verb) -> Outcome {
+    match verb {
+        Verb::Audit(verb) => verbs::audit::audit(verb),
+        Verb::Completions(arguments) => verbs::completions::completions(&arguments),
+        Verb::Explain(arguments) => verbs::explain::explain(&arguments),
+        Verb::Inspect(arguments) => verbs::inspect::inspect(&arguments),
+        Verb::Policy(verb) => verbs::policy::policy(verb),
+        Verb::Trust(arguments) => verbs::trust::trust(&arguments),
+        Verb::Call(arguments) => block_on(verbs::call::call(arguments)),
+        Verb::Demo(arguments) => block_on(verbs::demo::demo(arguments)),
+        Verb::Doctor => block_on(verbs::doctor::doctor()),
+        Verb::Run(arguments) => block_on(verbs::run::run(arguments)),
+        Verb::Serve(arguments) => block_on(verbs::serve::serve(arguments)),
+        Verb::Tools(arguments) => block_on(verbs::tools::tools(arguments)),
+    }
+}
+
+fn block_on(verb: impl Future<Output = Outcome>) -> Outcome {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| {
+            Failure::new(
+                ErrorKind::Unavailable,
+                format!("cannot start threads: {error}"),
+            )
+            .help("see `ulimit -u`; other processes may have used them up")
+        })?;
+    let outcome = runtime.block_on(verb);
+    // A thread may still wait at a read from the terminal or from a slow disk; nobody waits for its answer any more.
+    runtime.shutdown_background();
+    outcome
+}

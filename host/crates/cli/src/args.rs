@@ -1,0 +1,321 @@
+//! The command line, as clap reads it. Help texts live here and nowhere else.
+
+use std::path::PathBuf;
+
+use clap::{Args, ColorChoice, CommandFactory as _, Parser, Subcommand, ValueHint};
+
+use crate::{
+    env,
+    style::{self, paint},
+};
+
+/// Runs the tools of an AI agent, each in a sandbox that holds nothing but what it was granted.
+#[derive(Debug, Parser)]
+#[command(name = "toolcell", version, styles = style::HELP, disable_help_subcommand = true, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) verb: Verb,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Global {
+    /// Answer with one JSON object on standard output
+    #[arg(long, global = true, help_heading = "Output")]
+    pub(crate) json: bool,
+    /// When to use colour
+    #[arg(
+        long,
+        global = true,
+        value_name = "WHEN",
+        default_value = "auto",
+        help_heading = "Output"
+    )]
+    pub(crate) color: ColorChoice,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Watch an agent work with real tools, and be refused
+    Demo(DemoArgs),
+    /// Let an agent work on a task
+    Run(RunArgs),
+    /// Call one tool
+    Call(CallArgs),
+    /// Offer the tools to a client of the Model Context Protocol
+    Serve(ServeArgs),
+    /// Show what is inside a component, without running it
+    Inspect(InspectArgs),
+    /// Check, explain and test policies
+    #[command(subcommand)]
+    Policy(PolicyVerb),
+    /// Put a project's policy in force
+    Trust(TrustArgs),
+    /// Check and show the audit log
+    #[command(subcommand)]
+    Audit(AuditVerb),
+    /// List the tools that the policy offers
+    Tools(ToolsArgs),
+    /// Check this machine and this installation
+    Doctor,
+    /// Explain an error code
+    Explain(ExplainArgs),
+    /// Print a script that completes commands in a shell
+    Completions(CompletionsArgs),
+}
+
+/// The verbs in their groups, as help shows them. A test holds that none is forgotten.
+const GROUPS: &[(&str, &[&str])] = &[
+    ("Run", &["demo", "run", "call", "serve"]),
+    ("Author", &["inspect"]),
+    ("Secure", &["policy", "trust", "audit"]),
+    ("Inspect", &["tools", "doctor", "explain", "completions"]),
+];
+
+/// The command with its help in groups, which clap cannot do by itself.
+pub(crate) fn command() -> clap::Command {
+    let command = Cli::command();
+    let mut template = String::from("{about}\n\n{usage-heading} {usage}\n");
+    for (group, verbs) in GROUPS {
+        template.push_str(&format!(
+            "\n{}\n",
+            paint(style::BOLD, format_args!("{group}:"))
+        ));
+        for verb in *verbs {
+            let about = command
+                .find_subcommand(verb)
+                .and_then(|verb| verb.get_about());
+            let about = about.map(ToString::to_string).unwrap_or_default();
+            let name = paint(*style::HELP.get_literal(), format_args!("{verb:<12}"));
+            template.push_str(&format!("  {name} {about}\n"));
+        }
+    }
+    template.push_str("\n{all-args}{after-help}");
+    // The subcommands are in the template already; hiding them keeps `{all-args}` from listing them again.
+    command
+        .help_template(template)
+        .mut_subcommands(|verb| verb.hide(true))
+        .after_help(
+            "`toolcell VERB --help` says more. `toolcell doctor` lists the environment variables.",
+        )
+}
+
+/// Which policy is in force, and how it is narrowed.
+#[derive(Debug, Default, Args)]
+pub(crate) struct PolicyOptions {
+    /// Policy file; counts as trusted [default: the trusted toolcell.toml of this directory or one above]
+    #[arg(long, value_name = "FILE", env = env::POLICY, hide_env_values = true, value_hint = ValueHint::FilePath, help_heading = "Policy")]
+    pub(crate) policy: Option<PathBuf>,
+    /// Narrow a limit for this session, for example `time=5s` or `memory=64MiB`
+    #[arg(long = "limit", value_name = "NAME=VALUE", help_heading = "Policy")]
+    pub(crate) limits: Vec<String>,
+    /// Audit log [default: [audit] path of the policy, else the state directory]
+    #[arg(long, value_name = "FILE", env = env::AUDIT, hide_env_values = true, value_hint = ValueHint::FilePath, help_heading = "Policy")]
+    pub(crate) audit: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DemoArgs {
+    /// Ask the real model instead of replaying recorded turns; needs ANTHROPIC_API_KEY
+    #[arg(long)]
+    pub(crate) live: bool,
+    /// Model for --live
+    #[arg(long, value_name = "MODEL", default_value = crate::models::DEFAULT, requires = "live")]
+    pub(crate) model: String,
+    /// Print every event as a line of JSON
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) events: bool,
+    /// Keep the scratch copy of the project
+    #[arg(long)]
+    pub(crate) keep: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    /// What the agent shall do; `-` reads it from standard input
+    #[arg(required_unless_present = "resume", conflicts_with = "resume")]
+    pub(crate) task: Option<String>,
+    /// `anthropic:MODEL`, or `scripted:FILE` for recorded turns
+    #[arg(long, value_name = "MODEL", env = env::MODEL, hide_env_values = true)]
+    pub(crate) model: Option<String>,
+    /// What the model is told before the task
+    #[arg(long, value_name = "TEXT|@FILE")]
+    pub(crate) system: Option<String>,
+    /// Go on with an interrupted run
+    #[arg(long, value_name = "ID")]
+    pub(crate) resume: Option<String>,
+    /// Where to write the transcript [default: runs/ID.jsonl in the state directory]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) transcript: Option<PathBuf>,
+    /// Print every event as a line of JSON
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) events: bool,
+    /// End after this many turns of the model
+    #[arg(long, value_name = "N", help_heading = "Budget")]
+    pub(crate) max_turns: Option<u32>,
+    /// End after this many tool calls
+    #[arg(long, value_name = "N", help_heading = "Budget")]
+    pub(crate) max_calls: Option<u32>,
+    /// End after this many tokens, read and written
+    #[arg(long, value_name = "N", help_heading = "Budget")]
+    pub(crate) max_tokens: Option<u64>,
+    /// End when the model cost this much, in US dollars
+    #[arg(long, value_name = "USD", help_heading = "Budget")]
+    pub(crate) max_cost: Option<f64>,
+    /// End after this time, for example `10m`
+    #[arg(long, value_name = "TIME", help_heading = "Budget")]
+    pub(crate) max_time: Option<String>,
+    #[command(flatten)]
+    pub(crate) policy: PolicyOptions,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CallArgs {
+    /// The tool's public name, as `toolcell tools` lists it
+    pub(crate) tool: String,
+    /// The input as JSON; `-` reads it from standard input, `@FILE` from a file
+    #[arg(default_value = "{}", value_name = "INPUT|-|@FILE")]
+    pub(crate) input: String,
+    /// Load this component; without a policy that lists it, it is granted nothing
+    #[arg(long, value_name = "FILE|builtin:NAME", value_hint = ValueHint::FilePath)]
+    pub(crate) component: Option<String>,
+    #[command(flatten)]
+    pub(crate) policy: PolicyOptions,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ServeArgs {
+    /// Speak the protocol on standard input and output
+    #[arg(long, required = true)]
+    pub(crate) stdio: bool,
+    #[command(flatten)]
+    pub(crate) policy: PolicyOptions,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct InspectArgs {
+    /// A component file, or `builtin:NAME`
+    #[arg(value_name = "FILE|builtin:NAME", value_hint = ValueHint::FilePath)]
+    pub(crate) component: String,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PolicyVerb {
+    /// Show everything that is wrong in policy files
+    Check {
+        /// Policy files [default: those in force here]
+        #[arg(value_hint = ValueHint::FilePath)]
+        files: Vec<PathBuf>,
+    },
+    /// Say in plain words what is granted, or how one access would be decided
+    Explain {
+        /// A tool's public name [default: every tool]
+        tool: Option<String>,
+        /// `read PATH`, `write PATH`, `METHOD URL` or `call TOOL`
+        #[arg(requires = "tool", num_args = 1.., value_name = "ACCESS")]
+        access: Vec<String>,
+        #[command(flatten)]
+        policy: PolicyOptions,
+    },
+    /// Check the `[[expect]]` entries of the policy
+    Test {
+        #[command(flatten)]
+        policy: PolicyOptions,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TrustArgs {
+    /// Policy file [default: toolcell.toml of this directory or one above]
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub(crate) file: Option<PathBuf>,
+    /// Trust it without being asked
+    #[arg(long)]
+    pub(crate) yes: bool,
+    /// No longer trust it
+    #[arg(long, conflicts_with = "yes")]
+    pub(crate) revoke: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AuditVerb {
+    /// Find any line that was changed, removed, inserted or moved
+    Verify {
+        /// Audit log [default: TOOLCELL_AUDIT, else the state directory]
+        #[arg(env = env::AUDIT, hide_env_values = true, value_hint = ValueHint::FilePath)]
+        file: Option<PathBuf>,
+    },
+    /// Show the last records
+    Show {
+        /// Audit log [default: TOOLCELL_AUDIT, else the state directory]
+        #[arg(env = env::AUDIT, hide_env_values = true, value_hint = ValueHint::FilePath)]
+        file: Option<PathBuf>,
+        /// How many records; 0 shows all
+        #[arg(long, value_name = "N", default_value_t = 20)]
+        last: usize,
+        /// Only records of this call
+        #[arg(long, value_name = "ID")]
+        call: Option<String>,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ToolsArgs {
+    /// Also show the input schemas
+    #[arg(long)]
+    pub(crate) schemas: bool,
+    #[command(flatten)]
+    pub(crate) policy: PolicyOptions,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExplainArgs {
+    /// An error code, for example `limit_time` [default: list them]
+    pub(crate) code: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CompletionsArgs {
+    /// The shell
+    pub(crate) shell: clap_complete::Shell,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn every_visible_verb_is_in_one_group() {
+        let mut grouped: Vec<&str> = GROUPS
+            .iter()
+            .flat_map(|(_, verbs)| *verbs)
+            .copied()
+            .collect();
+        let command = Cli::command();
+        let verbs = command.get_subcommands().filter(|verb| !verb.is_hide_set());
+        let mut visible: Vec<&str> = verbs.map(clap::Command::get_name).collect();
+        grouped.sort_unstable();
+        visible.sort_unstable();
+        assert_eq!(grouped, visible);
+    }
+
+    #[test]
+    fn every_variable_that_clap_reads_is_in_the_catalogue() {
+        fn check(command: &clap::Command) {
+            for name in command.get_arguments().filter_map(clap::Arg::get_env) {
+                assert!(
+                    env::ALL.iter().any(|variable| variable.name == name),
+                    "{name:?}"
+                );
+            }
+            command.get_subcommands().for_each(check);
+        }
+        check(&Cli::command());
+    }
+}

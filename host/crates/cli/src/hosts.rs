@@ -1,0 +1,189 @@
+//! From the policy in force to a tool host.
+
+use std::{
+    collections::HashSet,
+    fs,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+    time::SystemTime,
+};
+
+use toolcell::{
+    Approval, ApprovalRequest, Approver, ErrorKind, Package, ToolHost, audit::FileAudit,
+};
+use toolcell_policy::{FileAccess, Layer, Layers, Manifest, Origin};
+
+use crate::{
+    dirs::Dirs,
+    failure::{self, Failure},
+    output,
+    policies::InForce,
+    prompt,
+};
+
+/// The largest component that is read, in bytes; the same as the host's own default.
+const MAX_COMPONENT_BYTES: u64 = 64 << 20;
+
+/// A host with every tool that the policy says where to get.
+pub(crate) async fn open(in_force: &InForce, dirs: &Dirs) -> Result<ToolHost, Failure> {
+    let host = start(in_force, dirs)?;
+    host.load_policy_tools().await?;
+    Ok(host)
+}
+
+/// A host without tools.
+pub(crate) fn start(in_force: &InForce, dirs: &Dirs) -> Result<ToolHost, Failure> {
+    refuse_writable_policies(in_force)?;
+    let audit = FileAudit::open(&in_force.audit, SystemTime::now)
+        .map_err(|error| failure::audit(&error))?;
+    let mut builder = ToolHost::builder()
+        .policy(in_force.layers.clone())
+        .cache_dir(&dirs.cache)
+        .audit(audit)
+        .protect(&dirs.state)
+        .protect(&dirs.config)
+        .protect(&in_force.audit);
+    if let Some(home) = crate::env::get("HOME") {
+        builder = builder.too_wide(PathBuf::from(home));
+    }
+    if prompt::possible() {
+        builder = builder.approver(Person::default());
+    }
+    Ok(builder.build()?)
+}
+
+/// A tool that can write its own policy has no policy. Reading it does no harm, and a project that an agent works on
+/// contains its policy, so only write grants are refused.
+fn refuse_writable_policies(in_force: &InForce) -> Result<(), Failure> {
+    let real = |path: &Path| fs::canonicalize(path).ok();
+    let files: Vec<&(Layer, PathBuf)> = in_force.files.iter().collect();
+    for (_, policy) in in_force.layers.iter() {
+        let grants = policy.tools().flat_map(|(_, tool)| tool.files());
+        for grant in grants.filter(|grant| grant.access == FileAccess::Write) {
+            let directory = Path::new(grant.base.as_deref().unwrap_or(".")).join(&grant.host);
+            let Some(directory) = real(&directory) else {
+                continue;
+            };
+            let reached = files
+                .iter()
+                .find(|(_, file)| real(file).is_some_and(|it| it.starts_with(&directory)));
+            if let Some((_, file)) = reached {
+                let message = format!(
+                    "`{}` may be written to, and the policy {} lies in it: a tool could grant itself anything",
+                    grant.host,
+                    file.display()
+                );
+                return Err(Failure::new(ErrorKind::InvalidPolicy, message)
+                    .rule(grant.rule.to_string())
+                    .help("grant a directory beside the policy, such as \"./workspace\", or only `access = \"read\"`"));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The manifests of every package that the policy says where to get. Nothing is compiled or run.
+pub(crate) fn manifests(layers: &Layers) -> Result<Vec<Manifest>, Failure> {
+    let mut manifests = Vec::new();
+    for name in layers.packages() {
+        if let Some((origin, base, rule)) = layers.origin(name) {
+            let package = package(origin, base).map_err(|failure| match failure.rule {
+                Some(_) => failure,
+                None => failure.rule(rule.to_string()),
+            })?;
+            manifests.push(package.manifest().clone());
+        }
+    }
+    Ok(manifests)
+}
+
+fn package(origin: &Origin, base: Option<&str>) -> Result<Package, Failure> {
+    match origin {
+        Origin::Builtin(name) => builtin(name),
+        Origin::Path(path) => read_package(&Path::new(base.unwrap_or(".")).join(path)),
+        other => Err(Failure::new(
+            ErrorKind::InvalidPolicy,
+            format!("packages from `{other}` cannot be loaded"),
+        )),
+    }
+}
+
+/// The package that a file or `builtin:NAME` on the command line means.
+pub(crate) fn named_package(name: &str) -> Result<Package, Failure> {
+    match name.strip_prefix("builtin:") {
+        Some(builtin_name) => builtin(builtin_name),
+        None => read_package(Path::new(name)),
+    }
+}
+
+fn builtin(name: &str) -> Result<Package, Failure> {
+    let bytes = toolcell::builtin(name).ok_or_else(|| {
+        let known: Vec<&str> = toolcell::builtins().map(|(name, _)| name).collect();
+        Failure::new(
+            ErrorKind::InvalidComponent,
+            format!("there is no built-in package `{name}`"),
+        )
+        .help(format!("there are: {}", known.join(", ")))
+    })?;
+    Ok(Package::parse(name, bytes)?)
+}
+
+fn read_package(path: &Path) -> Result<Package, Failure> {
+    let failed = |error: &std::io::Error| {
+        let mut failure = Failure::io("read the component", path, error);
+        failure.kind = ErrorKind::InvalidComponent;
+        failure
+    };
+    let size = fs::metadata(path).map_err(|error| failed(&error))?.len();
+    if size > MAX_COMPONENT_BYTES {
+        return Err(Failure::new(
+            ErrorKind::InvalidComponent,
+            format!(
+                "{} has {size} bytes; a component may have at most {MAX_COMPONENT_BYTES}",
+                path.display()
+            ),
+        ));
+    }
+    let bytes = fs::read(path).map_err(|error| failed(&error))?;
+    let stem = path
+        .file_stem()
+        .map_or("tool".into(), |stem| stem.to_string_lossy());
+    Ok(Package::parse(&stem, bytes)?)
+}
+
+/// Asks the person at the terminal, one question at a time.
+#[derive(Default)]
+struct Person {
+    /// Tool and access of what was allowed until this command ends.
+    allowed: Arc<Mutex<HashSet<(String, String)>>>,
+}
+
+impl Approver for Person {
+    async fn approve(&self, request: &ApprovalRequest) -> Approval {
+        let allowed = Arc::clone(&self.allowed);
+        let key = (request.tool.clone(), request.access.clone());
+        let question = prompt::question(
+            &request.tool,
+            &request.access,
+            &request.rule,
+            &request.input_preview,
+        );
+        // Reading a line waits for a person, which must not hold up other calls.
+        let asked = tokio::task::spawn_blocking(move || {
+            // The lock is held while asking, so that calls in parallel ask one after the other.
+            let mut allowed = allowed.lock().unwrap_or_else(PoisonError::into_inner);
+            if allowed.contains(&key) {
+                return Approval::Allow;
+            }
+            match output::with_terminal(|| prompt::approve(&question)) {
+                prompt::Answer::Once => Approval::Allow,
+                prompt::Answer::ForThisRun => {
+                    allowed.insert(key);
+                    Approval::Allow
+                }
+                prompt::Answer::Deny => Approval::Deny,
+            }
+        });
+        asked.await.unwrap_or(Approval::Deny)
+    }
+}

@@ -1,0 +1,208 @@
+//! What goes out: data on standard output, everything else on standard error; for people, or as one JSON envelope.
+
+use std::{
+    io::{self, IsTerminal as _, Write as _},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use miette::{GraphicalReportHandler, GraphicalTheme};
+use serde_json::{Value, json};
+use toolcell::text::escape_control;
+
+use crate::{
+    failure::Failure,
+    style::{self, paint},
+};
+
+/// Whether `--json` was given. It is global since the panic hook needs it too.
+static JSON: AtomicBool = AtomicBool::new(false);
+/// Whether standard output carries events, one JSON object a line.
+static EVENTS: AtomicBool = AtomicBool::new(false);
+/// Lines that wait until a question at the terminal is answered; nothing when none is being asked.
+static HELD: Mutex<Option<Vec<String>>> = Mutex::new(None);
+
+/// Says once, at the start, how output is made.
+pub(crate) fn init(json: bool, color: clap::ColorChoice) {
+    JSON.store(json, Ordering::Relaxed);
+    let choice = match color {
+        clap::ColorChoice::Auto => anstream::ColorChoice::Auto,
+        clap::ColorChoice::Always => anstream::ColorChoice::Always,
+        clap::ColorChoice::Never => anstream::ColorChoice::Never,
+    };
+    choice.write_global();
+}
+
+/// From now on standard output carries events, and a failure becomes one.
+pub(crate) fn stream_events() {
+    EVENTS.store(true, Ordering::Relaxed);
+}
+
+/// Whether `--json` was given.
+pub(crate) fn json() -> bool {
+    JSON.load(Ordering::Relaxed)
+}
+
+/// One line of data on standard output.
+pub(crate) fn data(line: impl std::fmt::Display) {
+    // Nobody reads any more, as in `toolcell tools | head -1`: that is no failure of ours, so it ends quietly.
+    let _ = writeln!(anstream::stdout(), "{line}");
+}
+
+/// A text from outside on standard output: its lines stay, and what could steer a terminal is escaped. Where it does
+/// not go to a terminal, it is data and stays as it is.
+pub(crate) fn text(text: &str) {
+    if io::stdout().is_terminal() {
+        piece(&safe_lines(text));
+    } else {
+        piece(text);
+    }
+    if !text.ends_with('\n') {
+        piece("\n");
+    }
+}
+
+/// A text with its line breaks and tabs, and everything else that could steer a terminal escaped.
+pub(crate) fn safe_lines(text: &str) -> String {
+    let safe_line = |line: &str| {
+        line.split('\t')
+            .map(escape_control)
+            .collect::<Vec<_>>()
+            .join("\t")
+    };
+    text.split('\n')
+        .map(safe_line)
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+/// A piece of text on standard output, without a newline, at once.
+pub(crate) fn piece(text: &str) {
+    let mut out = anstream::stdout();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+/// Keeps lines on standard error back while `ask` has the terminal, so that nothing slips between question and answer.
+pub(crate) fn with_terminal<T>(ask: impl FnOnce() -> T) -> T {
+    *held() = Some(Vec::new());
+    let answer = ask();
+    for line in held().take().unwrap_or_default() {
+        note(line);
+    }
+    answer
+}
+
+fn held() -> MutexGuard<'static, Option<Vec<String>>> {
+    HELD.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// One line on standard error.
+pub(crate) fn note(line: impl std::fmt::Display) {
+    if let Some(held) = held().as_mut() {
+        held.push(line.to_string());
+        return;
+    }
+    let _ = writeln!(anstream::stderr(), "{line}");
+}
+
+/// Data in the shape that was asked for.
+pub(crate) fn answer(value: Value, human: impl FnOnce(&Value) -> String) {
+    if json() {
+        data(json!({ "ok": true, "data": value }));
+    } else {
+        let text = human(&value);
+        piece(&text);
+        if !text.is_empty() && !text.ends_with('\n') {
+            piece("\n");
+        }
+    }
+}
+
+/// A failure, in the shape that was asked for.
+pub(crate) fn failure(failure: &Failure) {
+    if EVENTS.load(Ordering::Relaxed) {
+        data(json!({ "type": "error", "error": failure.to_json() }));
+    }
+    if json() {
+        let mut envelope = json!({ "ok": false, "error": failure.to_json() });
+        if let (Some(data), Some(envelope)) = (&failure.data, envelope.as_object_mut()) {
+            envelope.insert("data".to_owned(), Value::clone(data));
+        }
+        data(envelope);
+        return;
+    }
+    if !failure.problems.is_empty() {
+        for problem in failure.problems.iter() {
+            note(diagnostic(problem).trim_end_matches('\n'));
+        }
+        return;
+    }
+    let message: Vec<_> = failure.message.lines().map(escape_control).collect();
+    note(format!(
+        "{}: {}",
+        paint(style::BAD, failure.kind.code()),
+        message.join("\n  ")
+    ));
+    for detail in failure.details.iter() {
+        note(format!("  {}", escape_control(detail)));
+    }
+    if let Some(rule) = &failure.rule {
+        note(format!(
+            "  {} {}",
+            paint(style::BOLD, "rule:"),
+            escape_control(rule)
+        ));
+    }
+    if let Some(help) = &failure.help {
+        note(format!(
+            "  {} {}",
+            paint(style::BOLD, "help:"),
+            escape_control(help)
+        ));
+    }
+}
+
+/// A diagnostic with the lines of the file that it points to.
+pub(crate) fn diagnostic(problem: &dyn miette::Diagnostic) -> String {
+    let plain = matches!(
+        anstream::AutoStream::choice(&io::stderr()),
+        anstream::ColorChoice::Never
+    );
+    let theme = if plain {
+        GraphicalTheme::unicode_nocolor()
+    } else {
+        GraphicalTheme::unicode()
+    };
+    let mut text = String::new();
+    let handler = GraphicalReportHandler::new_themed(theme)
+        .with_links(false)
+        .with_width(100);
+    match handler.render_report(&mut text, problem) {
+        Ok(()) => text,
+        // Rendering only fails when a span lies outside its text; the message is still worth showing.
+        Err(_) => format!("{problem}\n"),
+    }
+}
+
+/// Shows one line instead of a panic's own message, and ends.
+pub(crate) fn install_panic_hook() {
+    std::panic::set_hook(Box::new(|info| {
+        let place = info.location().map_or(String::new(), |at| {
+            format!(" ({}:{})", at.file(), at.line())
+        });
+        let what = info.payload_as_str().unwrap_or("no message");
+        let report = Failure::new(
+            toolcell::ErrorKind::Internal,
+            format!("toolcell ran into a mistake of its own: {what}{place}"),
+        )
+        .help(concat!(
+            "please report it at ",
+            env!("CARGO_PKG_REPOSITORY"),
+            "/issues"
+        ));
+        failure(&report);
+        std::process::exit(i32::from(crate::exit::INTERNAL));
+    }));
+}

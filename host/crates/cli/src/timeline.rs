@@ -1,0 +1,294 @@
+//! A run as people watch it: the model's text as it comes, and a line for each tool call.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use serde_json::{Value, json};
+use toolcell::{CallEvent, Denial, ErrorKind, text::escape_control};
+use toolcell_agent::{AgentEvent, AgentSink};
+
+use crate::{
+    output,
+    style::{self, paint},
+};
+
+/// How a run is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Show {
+    /// Text on standard output, tool calls on standard error.
+    Human,
+    /// Text and tool calls on standard output: the timeline itself is what was asked for.
+    Story,
+    /// Every event as a line of JSON on standard output.
+    Events,
+    /// Nothing: the answer comes at the end.
+    Silent,
+}
+
+/// A tool call that ended.
+#[derive(Clone, Debug)]
+pub(crate) struct Called {
+    pub(crate) tool: String,
+    pub(crate) input: Value,
+    pub(crate) code: Option<ErrorKind>,
+    pub(crate) wall_us: u64,
+    pub(crate) denials: Vec<Denial>,
+}
+
+impl Called {
+    pub(crate) fn to_json(&self) -> Value {
+        json!({
+            "tool": self.tool,
+            "input": self.input,
+            "code": self.code.map(ErrorKind::code),
+            "wall_us": self.wall_us,
+            "denials": self.denials,
+        })
+    }
+}
+
+/// Hears of a run's events, shows them, and keeps the calls.
+#[derive(Clone)]
+pub(crate) struct Timeline {
+    show: Show,
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Default)]
+struct State {
+    /// The inputs of the calls under way, by call id.
+    inputs: HashMap<String, Value>,
+    called: Vec<Called>,
+    /// Whether the last text did not end its line.
+    open_line: bool,
+}
+
+impl Timeline {
+    pub(crate) fn new(show: Show) -> Self {
+        Self {
+            show,
+            state: Arc::default(),
+        }
+    }
+
+    /// What the agent tells its events to.
+    pub(crate) fn sink(&self) -> AgentSink {
+        let timeline = self.clone();
+        Arc::new(move |event| timeline.hear(event))
+    }
+
+    /// The calls that ended so far, in the order in which they ended.
+    pub(crate) fn called(&self) -> Vec<Called> {
+        self.state().called.clone()
+    }
+
+    /// Ends a line of text that is still open.
+    pub(crate) fn close(&self) {
+        self.close_line(&mut self.state());
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // The state stays usable whatever happened to a thread that held it.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn hear(&self, event: AgentEvent) {
+        if self.show == Show::Events {
+            match serde_json::to_value(&event) {
+                Ok(value) => output::data(value),
+                Err(error) => output::note(format!("an event is no JSON: {error}")),
+            }
+        }
+        let mut state = self.state();
+        match event {
+            AgentEvent::Text { text } => self.text(&mut state, &text),
+            AgentEvent::ModelRetry {
+                attempt,
+                delay_ms,
+                error,
+            } => {
+                let delay = style::duration(delay_ms.saturating_mul(1000));
+                let error = escape_control(&error);
+                let line = format!("  … attempt {attempt} in {delay}: {error}");
+                self.line(&mut state, &paint(style::NOTE, line));
+            }
+            AgentEvent::ToolCallStart { call_id, input, .. } => {
+                state.inputs.insert(call_id, input);
+            }
+            AgentEvent::ToolCallEvent {
+                event: CallEvent::Log { level, message },
+                ..
+            } => {
+                let line = format!("    {level}: {}", style::one_line(&message, 200));
+                self.line(&mut state, &paint(style::DIM, line));
+            }
+            AgentEvent::ToolCallEnd {
+                call_id,
+                tool,
+                code,
+                text,
+                rule,
+                wall_us,
+                denials,
+            } => {
+                let input = state.inputs.remove(&call_id).unwrap_or_default();
+                let called = Called {
+                    tool,
+                    input,
+                    code,
+                    wall_us,
+                    denials,
+                };
+                for line in lines(&called, &text, rule.as_deref()) {
+                    self.line(&mut state, &line);
+                }
+                state.called.push(called);
+            }
+            AgentEvent::Usage { .. } | AgentEvent::Done { .. } => self.close_line(&mut state),
+            _ => {}
+        }
+    }
+
+    fn text(&self, state: &mut State, text: &str) {
+        if !matches!(self.show, Show::Human | Show::Story) {
+            return;
+        }
+        // A model may write anything, and what it writes must not steer the terminal.
+        output::piece(&output::safe_lines(text));
+        if !text.is_empty() {
+            state.open_line = !text.ends_with('\n');
+        }
+    }
+
+    fn line(&self, state: &mut State, line: &str) {
+        self.close_line(state);
+        match self.show {
+            Show::Human => output::note(line),
+            Show::Story => output::data(line),
+            Show::Events | Show::Silent => {}
+        }
+    }
+
+    fn close_line(&self, state: &mut State) {
+        if std::mem::take(&mut state.open_line) {
+            output::piece("\n");
+        }
+    }
+}
+
+/// The lines for a call that ended: what was asked, what came of it, how long it took, and what was refused.
+fn lines(called: &Called, text: &str, rule: Option<&str>) -> Vec<String> {
+    let time = style::duration(called.wall_us);
+    let tool = paint(
+        style::BOLD,
+        format_args!("{:<13}", escape_control(&called.tool)),
+    );
+    let about = about(&called.input);
+    let mut lines = Vec::new();
+    match called.code {
+        None => lines.push(format!(
+            "  {} {tool} {about:<44} {}",
+            paint(style::GOOD, "✓"),
+            paint(style::DIM, format_args!("{time:>8}"))
+        )),
+        Some(code) => {
+            lines.push(format!(
+                "  {} {tool} {about:<44} {}",
+                paint(style::BAD, "✗"),
+                paint(style::DIM, format_args!("{time:>8}"))
+            ));
+            // The model's answer begins with the code, which the line has already.
+            let why = text
+                .strip_prefix(code.code())
+                .map_or(text, |rest| rest.trim_start_matches(": "));
+            let why = style::one_line(why, 160);
+            lines.push(format!(
+                "      {}: {why}{}",
+                paint(style::BAD, code),
+                by(rule)
+            ));
+        }
+    }
+    for denial in &called.denials {
+        // The one that ended the call is told already.
+        if called.code != Some(ErrorKind::Denied) || rule != Some(denial.rule.as_str()) {
+            let access = style::one_line(&denial.access, 120);
+            let line = format!("      refused: {access}{}", by(Some(&denial.rule)));
+            lines.push(paint(style::NOTE, line));
+        }
+    }
+    lines
+}
+
+fn by(rule: Option<&str>) -> String {
+    rule.map_or(String::new(), |rule| {
+        format!(" ({})", style::one_line(rule, 120))
+    })
+}
+
+/// The part of an input that says most, in a few words.
+fn about(input: &Value) -> String {
+    const TELLING: &[&str] = &["path", "url", "expression", "pattern", "query", "name"];
+    let telling = TELLING.iter().find_map(|key| input.get(key)?.as_str());
+    match (telling, input) {
+        (Some(text), _) => style::one_line(text, 44),
+        (None, Value::Object(map)) if map.is_empty() => String::new(),
+        (None, Value::Null) => String::new(),
+        (None, input) => style::one_line(&input.to_string(), 44),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn called(code: Option<ErrorKind>) -> Called {
+        Called {
+            tool: "files_read".into(),
+            input: json!({ "path": "/etc/passwd" }),
+            code,
+            wall_us: 1234,
+            denials: vec![Denial {
+                capability: "files".into(),
+                access: "read /etc/passwd".into(),
+                rule: "default: denied until written".into(),
+                reason: "no grant reaches it".into(),
+            }],
+        }
+    }
+
+    fn plain(lines: &[String]) -> String {
+        anstream::adapter::strip_str(&lines.join("\n")).to_string()
+    }
+
+    #[test]
+    fn a_denied_call_tells_why_and_by_which_rule() {
+        let lines = lines(
+            &called(Some(ErrorKind::Denied)),
+            "denied: read /etc/passwd is not granted\u{1b}[2J",
+            Some("default: denied until written"),
+        );
+        insta::assert_snapshot!(plain(&lines), @r"
+          ✗ files_read    /etc/passwd                                    1.2 ms
+              denied: read /etc/passwd is not granted\u{1b}[2J (default: denied until written)
+        ");
+    }
+
+    #[test]
+    fn a_call_that_went_on_after_a_denial_tells_it_too() {
+        let lines = lines(&called(None), "answer", None);
+        insta::assert_snapshot!(plain(&lines), @r"
+          ✓ files_read    /etc/passwd                                    1.2 ms
+              refused: read /etc/passwd (default: denied until written)
+        ");
+    }
+
+    #[test]
+    fn inputs_are_told_by_what_says_most() {
+        assert_eq!(about(&json!({ "limit": 3, "path": "/work/a" })), "/work/a");
+        assert_eq!(about(&json!({ "a": 1 })), r#"{"a":1}"#);
+        assert_eq!(about(&json!({})), "");
+    }
+}

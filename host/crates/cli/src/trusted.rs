@@ -1,0 +1,137 @@
+//! Which policy files a person trusted: their digests, by path.
+
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+use toolcell::ErrorKind;
+
+use crate::{dirs, failure::Failure};
+
+/// The file of trusted digests, `trusted.json` in the state directory.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Trusted {
+    /// SHA-256 in hexadecimal of each trusted file, by its absolute path.
+    policies: BTreeMap<PathBuf, String>,
+}
+
+/// What is known of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Trust {
+    /// A person trusted exactly this content.
+    Trusted,
+    /// A person trusted another content of this file.
+    Changed,
+    /// Nobody trusted it.
+    Unknown,
+}
+
+impl Trusted {
+    /// Reads the file; one that is absent trusts nothing.
+    pub(crate) fn read(path: &Path) -> Result<Self, Failure> {
+        let text = match fs::read(path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
+            Err(error) => return Err(Failure::io("read", path, &error)),
+        };
+        // A damaged file must not silently forget what was revoked or trusted: a person has to look at it.
+        serde_json::from_slice(&text).map_err(|error| {
+            Failure::new(
+                ErrorKind::Untrusted,
+                format!(
+                    "the list of trusted policies {} is damaged: {error}",
+                    path.display()
+                ),
+            )
+            .help("remove it and trust your policies again with `toolcell trust`")
+        })
+    }
+
+    /// Writes the file, readable by this user only.
+    pub(crate) fn write(&self, path: &Path) -> Result<(), Failure> {
+        let text = serde_json::to_vec_pretty(self)
+            .map_err(|error| Failure::new(ErrorKind::Internal, error.to_string()))?;
+        dirs::write_private(path, &text)
+    }
+
+    /// Whether this content of a file is trusted.
+    pub(crate) fn check(&self, file: &Path, content: &[u8]) -> Trust {
+        match self.policies.get(file) {
+            Some(known) if *known == digest(content) => Trust::Trusted,
+            Some(_) => Trust::Changed,
+            None => Trust::Unknown,
+        }
+    }
+
+    /// Trusts this content of a file.
+    pub(crate) fn add(&mut self, file: &Path, content: &[u8]) {
+        self.policies.insert(file.to_owned(), digest(content));
+    }
+
+    /// Trusts the file no longer; says whether it did before.
+    pub(crate) fn remove(&mut self, file: &Path) -> bool {
+        self.policies.remove(file).is_some()
+    }
+}
+
+/// SHA-256 in lower-case hexadecimal.
+pub(crate) fn digest(content: &[u8]) -> String {
+    Sha256::digest(content)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn trust_is_for_one_content_of_one_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let list = dir.path().join("state/trusted.json");
+        let file = Path::new("/project/toolcell.toml");
+        let mut trusted = Trusted::read(&list).unwrap();
+        assert_eq!(trusted.check(file, b"a"), Trust::Unknown);
+        trusted.add(file, b"a");
+        trusted.write(&list).unwrap();
+        let mut trusted = Trusted::read(&list).unwrap();
+        assert_eq!(trusted.check(file, b"a"), Trust::Trusted);
+        assert_eq!(trusted.check(file, b"b"), Trust::Changed);
+        assert_eq!(
+            trusted.check(Path::new("/other/toolcell.toml"), b"a"),
+            Trust::Unknown
+        );
+        assert!(trusted.remove(file) && !trusted.remove(file));
+        assert_eq!(trusted.check(file, b"a"), Trust::Unknown);
+    }
+
+    #[test]
+    fn the_list_is_private_and_a_damaged_one_is_an_error() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let dir = tempfile::tempdir().unwrap();
+        let list = dir.path().join("state/trusted.json");
+        Trusted::default().write(&list).unwrap();
+        assert_eq!(
+            fs::metadata(&list).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
+        let state = list.parent().unwrap();
+        assert_eq!(
+            fs::metadata(state).unwrap().permissions().mode() & 0o777,
+            0o700
+        );
+        fs::write(&list, "{").unwrap();
+        assert_eq!(Trusted::read(&list).unwrap_err().kind, ErrorKind::Untrusted);
+    }
+
+    #[test]
+    fn digests_are_sha_256() {
+        assert!(digest(b"").starts_with("e3b0c44298fc1c149afbf4c8996fb924"));
+    }
+}

@@ -1,0 +1,14 @@
+//! One room per verb.
+
+pub(crate) mod audit;
+pub(crate) mod call;
+pub(crate) mod completions;
+pub(crate) mod demo;
+pub(crate) mod doctor;
+pub(crate) mod explain;
+pub(crate) mod inspect;
+pub(crate) mod policy;
+pub(crate) mod run;
+pub(crate) mod serve;
+pub(crate) mod tools;
+pub(crate) mod trust;

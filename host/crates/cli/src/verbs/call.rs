@@ -1,0 +1,182 @@
+//! `toolcell call TOOL [INPUT]`.
+
+use std::{
+    fs,
+    io::{self, Read as _},
+    path::Path,
+    sync::Arc,
+};
+
+use serde_json::{Value, json};
+use toolcell::{
+    CallContext, CallEvent, Content, ErrorKind, EventSink, ToolCall, ToolHost, ToolResult,
+    text::escape_control,
+};
+
+use crate::{
+    app::Outcome,
+    args::CallArgs,
+    dirs::Dirs,
+    exit,
+    failure::Failure,
+    hosts, interrupt, output, policies,
+    style::{self, paint},
+};
+
+/// The longest input that is read from a file or standard input, in bytes.
+const MAX_INPUT_BYTES: u64 = 16 << 20;
+
+pub(crate) async fn call(arguments: CallArgs) -> Outcome {
+    let input = input(&arguments.input)?;
+    let dirs = Dirs::find()?;
+    let in_force = policies::load(&arguments.policy, &dirs)?;
+    let host = match &arguments.component {
+        Some(component) => {
+            let host = hosts::start(&in_force, &dirs)?;
+            load(&host, component).await?;
+            host
+        }
+        None => hosts::open(&in_force, &dirs).await?,
+    };
+    let context = CallContext {
+        cancel: interrupt::token(),
+        events: (!output::json()).then(logs),
+        ..CallContext::default()
+    };
+    let result = host
+        .call_with(ToolCall::new(&arguments.tool, input), &context)
+        .await?;
+    show(
+        &result,
+        in_force.files.is_empty() && arguments.component.is_none(),
+    )
+}
+
+async fn load(host: &ToolHost, component: &str) -> Result<(), Failure> {
+    match component.strip_prefix("builtin:") {
+        Some(name) => {
+            let bytes = toolcell::builtin(name).ok_or_else(|| {
+                let known: Vec<&str> = toolcell::builtins().map(|(name, _)| name).collect();
+                Failure::new(
+                    ErrorKind::InvalidComponent,
+                    format!("there is no built-in package `{name}`"),
+                )
+                .help(format!("there are: {}", known.join(", ")))
+            })?;
+            host.load_bytes(name, bytes).await?
+        }
+        None => host.load_file(component).await?,
+    };
+    Ok(())
+}
+
+/// The tool's log lines, as they come.
+fn logs() -> EventSink {
+    Arc::new(|_, event| {
+        if let CallEvent::Log { level, message } = event {
+            output::note(paint(style::DIM, format_args!("{level}: {message}")));
+        }
+    })
+}
+
+fn show(result: &ToolResult, no_policy: bool) -> Outcome {
+    let value = data(result);
+    let Some(reason) = &result.failure else {
+        if output::json() {
+            output::answer(value, |_| String::new());
+        } else {
+            human(result);
+        }
+        return Ok(exit::OK);
+    };
+    let mut failure = Failure::from(reason).data(value);
+    if failure.help.is_none() {
+        failure.help = Some(match reason.kind {
+            ErrorKind::UnknownTool if no_policy => {
+                "no policy is in force here, so no tool is offered: name one with --policy FILE"
+                    .to_owned()
+            }
+            kind => format!("`toolcell explain {kind}` says more"),
+        });
+    }
+    Err(failure)
+}
+
+/// The shape that scripts rely on.
+fn data(result: &ToolResult) -> Value {
+    json!({
+        "tool": result.tool,
+        "call_id": result.call_id,
+        "is_error": result.is_error(),
+        "content": result.content,
+        "structured": result.structured,
+        "usage": result.usage,
+        "denials": result.denials,
+    })
+}
+
+fn human(result: &ToolResult) {
+    for piece in &result.content {
+        match piece {
+            Content::Text { text } => output::text(text),
+            Content::Json { json } => output::data(json),
+            Content::Resource {
+                text: Some(text), ..
+            } => output::text(text),
+            Content::Resource { uri, .. } => not_shown(&format!("resource {uri}")),
+            Content::Image { mime_type, .. } | Content::Audio { mime_type, .. } => {
+                not_shown(mime_type)
+            }
+            _ => not_shown("content of a newer kind"),
+        }
+    }
+    if let (true, Some(structured)) = (result.content.is_empty(), &result.structured) {
+        output::data(structured);
+    }
+    for denial in &result.denials {
+        let line = format!("refused: {} ({})", denial.access, denial.rule);
+        output::note(paint(style::NOTE, escape_control(&line)));
+    }
+}
+
+fn not_shown(what: &str) {
+    output::note(format!(
+        "[{} is not shown; use --json]",
+        escape_control(what)
+    ));
+}
+
+/// The input: JSON itself, `@FILE`, or `-` for standard input.
+fn input(argument: &str) -> Result<Value, Failure> {
+    let (text, from) = match argument.strip_prefix('@') {
+        Some(file) => {
+            let path = Path::new(file);
+            let open = fs::File::open(path).map_err(|error| Failure::io("read", path, &error))?;
+            (read(open, path)?, file)
+        }
+        None if argument == "-" => (
+            read(io::stdin().lock(), Path::new("standard input"))?,
+            "standard input",
+        ),
+        None => (argument.to_owned(), "the argument"),
+    };
+    serde_json::from_str(&text).map_err(|error| {
+        Failure::usage(format!("the input in {from} is no JSON: {error}"))
+            .help("quote it for your shell, for example '{\"path\":\"/work/README.md\"}', or pass @FILE or -")
+    })
+}
+
+fn read(source: impl io::Read, name: &Path) -> Result<String, Failure> {
+    let mut text = String::new();
+    source
+        .take(MAX_INPUT_BYTES + 1)
+        .read_to_string(&mut text)
+        .map_err(|error| Failure::io("read", name, &error))?;
+    if text.len() as u64 > MAX_INPUT_BYTES {
+        return Err(Failure::usage(format!(
+            "{} holds more than {MAX_INPUT_BYTES} bytes",
+            name.display()
+        )));
+    }
+    Ok(text)
+}

@@ -1,0 +1,299 @@
+//! `toolcell doctor`: checks this machine and this installation, and says what to do about what it finds.
+
+use std::{fs, path::Path};
+
+use serde::Serialize;
+use serde_json::{Value, json};
+use toolcell::{ErrorKind, ToolHost, audit, text::escape_control};
+
+use crate::{
+    app::Outcome,
+    args::PolicyOptions,
+    dirs::{self, Dirs},
+    env, exit,
+    failure::{self, Failure},
+    output, policies,
+    style::{self, paint},
+};
+
+/// How a check came out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Level {
+    /// All is well.
+    Ok,
+    /// It works, and something is worth knowing.
+    Note,
+    /// It does not work.
+    Fail,
+}
+
+/// One line of the report.
+#[derive(Debug, Serialize)]
+struct Check {
+    name: &'static str,
+    level: Level,
+    what: String,
+    help: Option<String>,
+}
+
+impl Check {
+    fn new(name: &'static str, level: Level, what: impl Into<String>) -> Self {
+        Self {
+            name,
+            level,
+            what: what.into(),
+            help: None,
+        }
+    }
+
+    fn ok(name: &'static str, what: impl Into<String>) -> Self {
+        Self::new(name, Level::Ok, what)
+    }
+
+    fn failed(name: &'static str, failure: Failure) -> Self {
+        let mut check = Self::new(name, Level::Fail, failure.message);
+        check.help = failure.help;
+        check
+    }
+
+    fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+}
+
+pub(crate) async fn doctor() -> Outcome {
+    let mut checks = vec![
+        Check::ok("version", format!("toolcell {}", env!("CARGO_PKG_VERSION"))),
+        kernel(),
+    ];
+    let dirs = Dirs::find();
+    if let Err(failure) = &dirs {
+        checks.push(Check::new(
+            "directories",
+            Level::Fail,
+            failure.message.clone(),
+        ));
+    }
+    let dirs = dirs.ok();
+    checks.push(engine(dirs.as_ref()));
+    checks.push(builtins());
+    if let Some(dirs) = &dirs {
+        checks.push(directory("state", &dirs.state, env::STATE_DIR));
+        checks.push(directory("cache", &dirs.cache, env::CACHE_DIR));
+        checks.push(policy(dirs));
+        checks.push(audit_log());
+    }
+    checks.push(key());
+    report(&checks)
+}
+
+fn report(checks: &[Check]) -> Outcome {
+    let failed = checks
+        .iter()
+        .filter(|check| check.level == Level::Fail)
+        .count();
+    let environment = environment();
+    let value = json!({ "checks": checks, "failed": failed, "environment": environment });
+    if failed == 0 {
+        output::answer(value, |_| human(checks, &environment));
+        return Ok(exit::OK);
+    }
+    if !output::json() {
+        output::piece(&human(checks, &environment));
+    }
+    let message = format!("{} failed", style::count(failed, "check"));
+    Err(Failure::check(ErrorKind::Unavailable, message).data(value))
+}
+
+fn human(checks: &[Check], environment: &Value) -> String {
+    let mut text = String::new();
+    for check in checks {
+        let mark = match check.level {
+            Level::Ok => paint(style::GOOD, "✓"),
+            Level::Note => paint(style::NOTE, "!"),
+            Level::Fail => paint(style::BAD, "✗"),
+        };
+        text.push_str(&format!(
+            "{mark} {:<9} {}\n",
+            check.name,
+            escape_control(&check.what)
+        ));
+        if let Some(help) = &check.help {
+            text.push_str(&format!(
+                "            {}\n",
+                paint(style::DIM, escape_control(help))
+            ));
+        }
+    }
+    text.push_str(&format!(
+        "\n{}\n",
+        paint(style::BOLD, "Environment variables")
+    ));
+    for variable in env::ALL {
+        let set = environment
+            .get(variable.name)
+            .and_then(Value::as_str)
+            .unwrap_or_default();
+        let name = format!("{:<20}", variable.name);
+        let about = paint(style::DIM, variable.about);
+        text.push_str(&format!("  {name} {about}\n"));
+        if !set.is_empty() {
+            text.push_str(&format!("  {:<20} = {}\n", "", escape_control(set)));
+        }
+    }
+    text
+}
+
+/// Every variable that is set, secrets without their value.
+fn environment() -> Value {
+    let mut set = serde_json::Map::new();
+    for variable in env::ALL {
+        if let Some(value) = env::get(variable.name) {
+            let value = match variable.secret {
+                true => "(set)".to_owned(),
+                false => value.to_string_lossy().into_owned(),
+            };
+            set.insert(variable.name.to_owned(), value.into());
+        }
+    }
+    set.into()
+}
+
+fn kernel() -> Check {
+    match fs::read_to_string("/proc/sys/kernel/osrelease") {
+        Ok(release) => Check::ok(
+            "kernel",
+            format!("{} {}", std::env::consts::OS, release.trim()),
+        ),
+        Err(_) => Check::new("kernel", Level::Note, std::env::consts::OS),
+    }
+}
+
+fn engine(dirs: Option<&Dirs>) -> Check {
+    let mut builder = ToolHost::builder();
+    if let Some(dirs) = dirs {
+        builder = builder.cache_dir(&dirs.cache);
+    }
+    let report = match builder.build() {
+        Ok(host) => host.engine_report(),
+        Err(error) => return Check::failed("engine", error.into()),
+    };
+    let pages = if report.pagemap_scan {
+        "with"
+    } else {
+        "without"
+    };
+    let what = format!(
+        "wasmtime {}, {} calls at a time, {pages} pagemap scan, compile cache {}",
+        report.wasmtime, report.concurrency, report.cache
+    );
+    if report.pagemap_scan {
+        Check::ok("engine", what)
+    } else {
+        Check::new("engine", Level::Note, what)
+            .help("a Linux kernel from 6.7 on makes calls about three times as fast")
+    }
+}
+
+fn builtins() -> Check {
+    let names: Vec<&str> = toolcell::builtins().map(|(name, _)| name).collect();
+    match names.as_slice() {
+        [] => Check::new("built-in", Level::Note, "no built-in tools in this build"),
+        names => Check::ok("built-in", names.join(", ")),
+    }
+}
+
+/// Whether files can be created there, tried out.
+fn directory(name: &'static str, path: &Path, variable: &str) -> Check {
+    let tried = dirs::create_private(path).and_then(|()| {
+        tempfile::tempfile_in(path).map_err(|error| Failure::io("write to", path, &error))
+    });
+    match tried {
+        Ok(_) => Check::ok(name, path.display().to_string()),
+        Err(failure) => {
+            let help = format!("make it writable, or name another place in {variable}");
+            Check::failed(name, failure.help(help))
+        }
+    }
+}
+
+fn policy(dirs: &Dirs) -> Check {
+    match policies::load(&PolicyOptions::default(), dirs) {
+        Ok(in_force) if in_force.files.is_empty() => Check::new(
+            "policy",
+            Level::Note,
+            "none is in force here, so nothing is granted",
+        ),
+        Ok(in_force) => {
+            let files: Vec<String> = in_force
+                .files
+                .iter()
+                .map(|(layer, file)| format!("{layer} {}", file.display()))
+                .collect();
+            match in_force.layers.problems().as_slice() {
+                [] => Check::ok("policy", files.join(", ")),
+                problems => {
+                    let count = style::count(problems.len(), "rule");
+                    Check::new(
+                        "policy",
+                        Level::Note,
+                        format!("{}; {count} without effect", files.join(", ")),
+                    )
+                    .help("`toolcell policy check` shows them")
+                }
+            }
+        }
+        // A file that is not trusted holds back what is done here and says nothing against the installation.
+        Err(failure) if failure.kind == ErrorKind::Untrusted => {
+            let check = Check::new("policy", Level::Note, failure.message);
+            Check {
+                help: failure.help,
+                ..check
+            }
+        }
+        Err(failure) => Check::failed("policy", failure),
+    }
+}
+
+fn audit_log() -> Check {
+    let path = match policies::audit_in_force() {
+        Ok(path) => path,
+        Err(failure) => return Check::failed("audit", failure),
+    };
+    match fs::metadata(&path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return Check::ok("audit", format!("{} (not begun yet)", path.display()));
+        }
+        Err(error) => return Check::failed("audit", Failure::io("read", &path, &error)),
+        Ok(_) => {}
+    }
+    match audit::verify_file(&path) {
+        Ok(found) if found.is_intact() => {
+            let records =
+                style::count(usize::try_from(found.lines).unwrap_or(usize::MAX), "record");
+            Check::ok(
+                "audit",
+                format!("{}: {records}, last hash {}", path.display(), found.last),
+            )
+        }
+        Ok(_) => Check::new(
+            "audit",
+            Level::Fail,
+            format!("{} was changed", path.display()),
+        )
+        .help("`toolcell audit verify` names the lines"),
+        Err(error) => Check::failed("audit", failure::audit(&error)),
+    }
+}
+
+/// Whether there is a key; never what it is.
+fn key() -> Check {
+    let url = env::text(env::ANTHROPIC_BASE_URL).unwrap_or("https://api.anthropic.com".to_owned());
+    match env::get(env::ANTHROPIC_API_KEY) {
+        Some(_) => Check::ok("model", format!("ANTHROPIC_API_KEY is set, for {url}")),
+        None => Check::new("model", Level::Note, "ANTHROPIC_API_KEY is not set")
+            .help("needed for `--model anthropic:…`; `--model scripted:FILE` and `toolcell demo` do without"),
+    }
+}

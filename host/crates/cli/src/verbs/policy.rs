@@ -1,0 +1,226 @@
+//! `toolcell policy check|explain|test`.
+
+use std::path::PathBuf;
+
+use serde_json::json;
+use toolcell::{ErrorKind, text::escape_control};
+use toolcell_policy::{Access, Layers, Manifest, Policy, Problem, explain_access};
+
+use crate::{
+    app::Outcome,
+    args::{PolicyOptions, PolicyVerb},
+    dirs::Dirs,
+    exit,
+    failure::Failure,
+    hosts, output, policies,
+    style::{self, paint},
+};
+
+pub(crate) fn policy(verb: PolicyVerb) -> Outcome {
+    match verb {
+        PolicyVerb::Check { files } => check(&files),
+        PolicyVerb::Explain {
+            tool,
+            access,
+            policy,
+        } => explain(tool.as_deref(), &access.join(" "), &policy),
+        PolicyVerb::Test { policy } => test(&policy),
+    }
+}
+
+/// Shows what is wrong in each file, and what the files in force cannot mean together.
+fn check(files: &[PathBuf]) -> Outcome {
+    if files.is_empty() {
+        return check_in_force();
+    }
+    let mut problems: Vec<Problem> = Vec::new();
+    for file in files {
+        let text = policies::read(file)?;
+        if let Err(found) = Policy::parse(&file.display().to_string(), &text) {
+            problems.extend(found.iter().cloned());
+        }
+    }
+    let names: Vec<String> = files
+        .iter()
+        .map(|file| file.display().to_string())
+        .collect();
+    checked(&names, problems)
+}
+
+fn check_in_force() -> Outcome {
+    let dirs = Dirs::find()?;
+    let in_force = policies::load(&PolicyOptions::default(), &dirs)?;
+    if in_force.files.is_empty() {
+        return Err(
+            Failure::new(ErrorKind::InvalidPolicy, "no policy is in force here")
+                .help("name a file: `toolcell policy check FILE`"),
+        );
+    }
+    let names: Vec<String> = in_force
+        .files
+        .iter()
+        .map(|(layer, file)| format!("{layer} {}", file.display()))
+        .collect();
+    checked(&names, in_force.layers.problems())
+}
+
+fn checked(names: &[String], problems: Vec<Problem>) -> Outcome {
+    if problems.is_empty() {
+        let value = json!({ "files": names, "problems": [] });
+        output::answer(value, |_| {
+            let line = |name: &String| format!("{} {name}\n", paint(style::GOOD, "valid:"));
+            names.iter().map(line).collect()
+        });
+        return Ok(exit::OK);
+    }
+    let count = style::count(problems.len(), "problem");
+    let mut failure = Failure::new(ErrorKind::InvalidPolicy, format!("{count} found"));
+    failure.problems = problems.into();
+    Err(failure)
+}
+
+fn explain(tool: Option<&str>, access: &str, options: &PolicyOptions) -> Outcome {
+    let dirs = Dirs::find()?;
+    let in_force = policies::load(options, &dirs)?;
+    let manifests = hosts::manifests(&in_force.layers)?;
+    let tools = tools_of(&manifests, tool)?;
+    if access.is_empty() {
+        explain_tools(&in_force.layers, &tools);
+        return Ok(exit::OK);
+    }
+    let access = Access::parse(access).ok_or_else(|| {
+        Failure::usage(format!("`{access}` is no access")).help(
+            "write `read /work/a.txt`, `write /work/a.txt`, `GET https://api.example.com/`, `env NAME` or `call TOOL`",
+        )
+    })?;
+    for (manifest, name) in tools {
+        let explained = explain_access(&in_force.layers, manifest, name, &access);
+        let value = json!({
+            "tool": explained.tool,
+            "access": access.to_string(),
+            "effect": explained.effect,
+            "rule": explained.rule.as_ref().map(ToString::to_string),
+            "lines": explained.lines,
+            "help": explained.help,
+        });
+        output::answer(value, |_| output::safe_lines(&explained.to_string()));
+    }
+    Ok(exit::OK)
+}
+
+/// What each tool may do. Tools that may do the same, as those of one package mostly may, are told together.
+fn explain_tools(layers: &Layers, tools: &[(&Manifest, &str)]) {
+    let mut values = Vec::new();
+    let mut groups: Vec<(Vec<String>, Vec<String>)> = Vec::new();
+    for (manifest, name) in tools {
+        let explained = toolcell_policy::explain(layers, manifest, name);
+        let decision = toolcell_policy::decide(layers, manifest, name);
+        values.push(json!({
+            "tool": explained.tool,
+            "package": manifest.name,
+            "effect": explained.effect,
+            "rule": explained.rule.as_ref().map(ToString::to_string),
+            "lines": explained.lines,
+            "grants": decision.grants(),
+            "requests": manifest.request,
+        }));
+        let mut lines = explained.lines.into_iter();
+        let first = lines.next().unwrap_or_default();
+        let rest: Vec<String> = lines.collect();
+        match groups.last_mut() {
+            Some((firsts, same)) if *same == rest => firsts.push(first),
+            _ => groups.push((vec![first], rest)),
+        }
+    }
+    output::answer(json!({ "tools": values }), |_| {
+        let group = |(firsts, rest): &(Vec<String>, Vec<String>)| {
+            let heads = firsts
+                .iter()
+                .map(|line| paint(style::BOLD, escape_control(line)));
+            let rest = rest
+                .iter()
+                .map(|line| format!("  {}", escape_control(line)));
+            heads.chain(rest).collect::<Vec<_>>().join("\n")
+        };
+        groups.iter().map(group).collect::<Vec<_>>().join("\n\n")
+    });
+}
+
+/// The tools that a name means, each with its manifest; all for none.
+fn tools_of<'m>(
+    manifests: &'m [Manifest],
+    name: Option<&str>,
+) -> Result<Vec<(&'m Manifest, &'m str)>, Failure> {
+    let all = manifests
+        .iter()
+        .flat_map(|manifest| manifest.tools.iter().map(move |tool| (manifest, tool)));
+    let found: Vec<_> = all
+        .filter(|(manifest, tool)| name.is_none_or(|name| manifest.public_name(tool) == name))
+        .map(|(manifest, tool)| (manifest, tool.name.as_str()))
+        .collect();
+    match (found.is_empty(), name) {
+        (true, Some(name)) => Err(Failure::new(
+            ErrorKind::UnknownTool,
+            format!("the policy offers no tool `{name}`"),
+        )
+        .help("`toolcell tools` lists them")),
+        _ => Ok(found),
+    }
+}
+
+fn test(options: &PolicyOptions) -> Outcome {
+    let dirs = Dirs::find()?;
+    let in_force = policies::load(options, &dirs)?;
+    let outcomes = in_force.layers.test(&hosts::manifests(&in_force.layers)?);
+    if outcomes.is_empty() {
+        return Err(Failure::new(
+            ErrorKind::InvalidPolicy,
+            "the policy has no [[expect]] to test",
+        )
+        .help(
+            "add for example: [[expect]] tool = \"files\" file = \"/etc/passwd\" is = \"deny\"",
+        ));
+    }
+    let failed = outcomes.iter().filter(|outcome| !outcome.passed).count();
+    let value = json!({ "expectations": outcomes, "failed": failed });
+    let text: String = outcomes.iter().map(outcome_line).collect();
+    if failed == 0 {
+        output::answer(value, |_| text);
+        return Ok(exit::OK);
+    }
+    if !output::json() {
+        output::piece(&text);
+    }
+    let message = format!(
+        "{failed} of {} do not hold",
+        style::count(outcomes.len(), "expectation")
+    );
+    Err(Failure::check(ErrorKind::InvalidPolicy, message).data(value))
+}
+
+fn outcome_line(outcome: &toolcell_policy::Outcome) -> String {
+    let expected = &outcome.expectation;
+    let tried = escape_control(&format!("{} {}", expected.tool, expected.access)).into_owned();
+    let assumed = if outcome.requests_assumed {
+        " (package not at hand)"
+    } else {
+        ""
+    };
+    if outcome.passed {
+        return format!(
+            "{} {tried} is {}{assumed}\n",
+            paint(style::GOOD, "✓"),
+            expected.is
+        );
+    }
+    let verdict = &outcome.verdict;
+    format!(
+        "{} {tried} is {}, expected {} by {}\n    {} ({})\n",
+        paint(style::BAD, "✗"),
+        verdict.effect,
+        expected.is,
+        expected.rule,
+        verdict.reason,
+        verdict.rule
+    )
+}

@@ -1,0 +1,357 @@
+//! `toolcell run TASK`.
+
+use std::{
+    fs, io,
+    io::Read as _,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+use toolcell::{CallId, ErrorKind};
+use toolcell_agent::{
+    Agent, AgentBuilder, AgentError, Budget, RunContext, RunOutcome, RunReport, TranscriptError,
+};
+
+use crate::{
+    app::Outcome,
+    args::RunArgs,
+    dirs::{self, Dirs},
+    exit,
+    failure::Failure,
+    hosts, interrupt, models, output, policies,
+    style::{self, paint},
+    timeline::{Show, Timeline},
+};
+
+/// The longest task or system prompt that is read, in bytes.
+const MAX_TASK_BYTES: u64 = 1 << 20;
+
+/// Where a run is written down.
+pub(crate) struct Place {
+    pub(crate) id: String,
+    pub(crate) transcript: PathBuf,
+    /// Whether it lies where `--resume` looks by itself.
+    usual: bool,
+}
+
+impl Place {
+    /// A new run in the state directory.
+    pub(crate) fn fresh(dirs: &Dirs) -> Result<Self, Failure> {
+        let id = fresh_id();
+        dirs::create_private(&dirs.runs())?;
+        let transcript = dirs.runs().join(format!("{id}.jsonl"));
+        Ok(Self {
+            id,
+            transcript,
+            usual: true,
+        })
+    }
+}
+
+/// Eight of the random digits tell the runs of one user apart, and a file that is there is never overwritten.
+fn fresh_id() -> String {
+    format!(
+        "r{:.8}",
+        CallId::random().as_str().trim_start_matches("call_")
+    )
+}
+
+pub(crate) async fn run(arguments: RunArgs) -> Outcome {
+    if arguments.events {
+        output::stream_events();
+    }
+    let dirs = Dirs::find()?;
+    let spec = arguments.model.as_deref().unwrap_or(models::DEFAULT);
+    let model = models::open(spec)?;
+    let task = arguments.task.as_deref().map(task_text).transpose()?;
+    let in_force = policies::load(&arguments.policy, &dirs)?;
+    let place = place(&arguments, &dirs)?;
+    let host = hosts::open(&in_force, &dirs).await?;
+    let mut builder = AgentBuilder::new(Arc::new(host), model).budget(budget(&arguments)?);
+    if let Some(system) = &arguments.system {
+        builder = builder.system(text_or_file(system)?);
+    }
+    let agent = builder.build().map_err(failed)?;
+    let show = match (arguments.events, output::json()) {
+        (true, _) => Show::Events,
+        (false, true) => Show::Silent,
+        (false, false) => Show::Human,
+    };
+    let timeline = Timeline::new(show);
+    announce(&place, &in_force.audit, show);
+    let began = work(
+        &agent,
+        task.as_deref(),
+        &place,
+        &timeline,
+        interrupt::token(),
+    )
+    .await;
+    timeline.close();
+    finish(&arguments, spec, &place, &in_force.audit, &timeline, began)
+}
+
+/// Runs the agent, new or resumed.
+async fn work(
+    agent: &Agent,
+    task: Option<&str>,
+    place: &Place,
+    timeline: &Timeline,
+    cancel: CancellationToken,
+) -> Result<RunReport, Failure> {
+    let context = RunContext {
+        events: Some(timeline.sink()),
+        cancel,
+        transcript: task.is_some().then(|| place.transcript.clone()),
+    };
+    match task {
+        Some(task) => agent.run(task, &context).await,
+        None => agent.resume(&place.transcript, &context).await,
+    }
+    .map_err(failed)
+}
+
+pub(crate) fn announce(place: &Place, audit: &Path, show: Show) {
+    let (transcript, audit) = (place.transcript.display(), audit.display());
+    match show {
+        Show::Events => output::data(json!({
+            "type": "session",
+            "run_id": place.id,
+            "transcript": transcript.to_string(),
+            "audit": audit.to_string(),
+        })),
+        Show::Human => output::note(paint(style::DIM, format_args!("run {}", place.id))),
+        Show::Story | Show::Silent => {}
+    }
+}
+
+/// Tells how it ended.
+fn finish(
+    arguments: &RunArgs,
+    spec: &str,
+    place: &Place,
+    audit: &Path,
+    timeline: &Timeline,
+    ended: Result<RunReport, Failure>,
+) -> Outcome {
+    let resume = resume_hint(arguments, spec, place);
+    let report = ended.map_err(|failure| Failure {
+        help: failure.help.or_else(|| resume.clone()),
+        ..failure
+    })?;
+    let data = json!({
+        "run_id": place.id,
+        "report": report,
+        "calls": timeline.called().iter().map(|called| called.to_json()).collect::<Vec<_>>(),
+        "transcript": place.transcript.display().to_string(),
+        "audit": audit.display().to_string(),
+    });
+    if !output::json() {
+        summary(&report, place, audit, timeline);
+    }
+    match (report.outcome.code(), arguments.events) {
+        (None, true) => Ok(exit::OK),
+        (None, false) => {
+            output::answer(data, |_| String::new());
+            Ok(exit::OK)
+        }
+        // The last event has told it already.
+        (Some(kind), true) => Ok(exit::status(kind)),
+        (Some(kind), false) => Err(outcome_failure(kind, &report.outcome, resume).data(data)),
+    }
+}
+
+fn outcome_failure(kind: ErrorKind, outcome: &RunOutcome, resume: Option<String>) -> Failure {
+    let message = match outcome {
+        RunOutcome::Failed { message, .. } => message.clone(),
+        other => other.to_string(),
+    };
+    let failure = Failure::new(kind, message);
+    match outcome {
+        RunOutcome::Failed { .. } | RunOutcome::Cancelled | RunOutcome::BudgetExceeded { .. } => {
+            Failure {
+                help: resume,
+                ..failure
+            }
+        }
+        _ => failure,
+    }
+}
+
+fn summary(report: &RunReport, place: &Place, audit: &Path, timeline: &Timeline) {
+    let spent = &report.spent;
+    let calls = timeline.called();
+    let refused = calls
+        .iter()
+        .filter(|called| !called.denials.is_empty())
+        .count();
+    let mut facts = vec![
+        style::count(spent.turns as usize, "turn"),
+        style::count(calls.len(), "tool call"),
+    ];
+    if refused > 0 {
+        facts.push(format!("{refused} of them met a refusal"));
+    }
+    if spent.total_tokens() > 0 {
+        facts.push(format!("{} tokens", spent.total_tokens()));
+    }
+    if let Some(cost) = spent.cost_micro_usd.filter(|cost| *cost > 0) {
+        facts.push(format!(
+            "{}.{:04} USD",
+            cost / 1_000_000,
+            cost % 1_000_000 / 100
+        ));
+    }
+    facts.push(style::duration(spent.time_ms.saturating_mul(1000)));
+    let lines = [
+        format!("{}: {}", report.outcome, facts.join(", ")),
+        format!("transcript: {}", place.transcript.display()),
+        format!("audit log:  {}", audit.display()),
+    ];
+    for line in lines {
+        output::note(paint(style::DIM, line));
+    }
+}
+
+/// The command that goes on with the run.
+fn resume_hint(arguments: &RunArgs, spec: &str, place: &Place) -> Option<String> {
+    if !place.transcript.exists() {
+        return None;
+    }
+    let mut command = format!(
+        "go on with it: toolcell run --resume {} --model {spec}",
+        place.id
+    );
+    if let Some(policy) = &arguments.policy.policy {
+        command.push_str(&format!(" --policy {}", policy.display()));
+    }
+    if !place.usual {
+        command.push_str(&format!(" --transcript {}", place.transcript.display()));
+    }
+    Some(command)
+}
+
+fn place(arguments: &RunArgs, dirs: &Dirs) -> Result<Place, Failure> {
+    let Some(id) = &arguments.resume else {
+        return match &arguments.transcript {
+            Some(file) => Ok(Place {
+                id: fresh_id(),
+                transcript: file.clone(),
+                usual: false,
+            }),
+            None => Place::fresh(dirs),
+        };
+    };
+    if id.is_empty() || !id.chars().all(|c| c.is_ascii_alphanumeric()) {
+        return Err(Failure::usage(format!("`{id}` is no id of a run"))
+            .help("an id looks like `r1a2b3c4d`; name a file with --transcript"));
+    }
+    if let Some(file) = &arguments.transcript {
+        return Ok(Place {
+            id: id.clone(),
+            transcript: file.clone(),
+            usual: false,
+        });
+    }
+    let transcript = dirs.runs().join(format!("{id}.jsonl"));
+    if !transcript.exists() {
+        return Err(Failure::usage(format!("there is no run {id}")).help(recent(dirs)));
+    }
+    Ok(Place {
+        id: id.clone(),
+        transcript,
+        usual: true,
+    })
+}
+
+/// The newest runs, for whoever mistyped an id.
+fn recent(dirs: &Dirs) -> String {
+    let mut runs: Vec<_> = fs::read_dir(dirs.runs())
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.path())))
+        .collect();
+    runs.sort();
+    let names: Vec<String> = runs
+        .iter()
+        .rev()
+        .take(5)
+        .filter_map(|(_, path)| Some(path.file_stem()?.to_str()?.to_owned()))
+        .collect();
+    match names.as_slice() {
+        [] => "no run was kept yet".to_owned(),
+        names => format!("the newest are {}", names.join(", ")),
+    }
+}
+
+fn budget(arguments: &RunArgs) -> Result<Budget, Failure> {
+    let mut budget = Budget::default();
+    budget.turns = arguments.max_turns.unwrap_or(budget.turns);
+    budget.calls = arguments.max_calls.unwrap_or(budget.calls);
+    budget.tokens = arguments.max_tokens.unwrap_or(budget.tokens);
+    if let Some(time) = &arguments.max_time {
+        let time: Duration = toolcell_policy::parse_duration(time).ok_or_else(|| {
+            Failure::usage(format!("`{time}` is no time")).help("write for example `90s` or `10m`")
+        })?;
+        budget.time_ms = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    }
+    if let Some(cost) = arguments.max_cost {
+        if !(cost.is_finite() && cost > 0.0 && cost < 1e9) {
+            return Err(Failure::usage(
+                "--max-cost is an amount of US dollars above 0, for example 0.50",
+            ));
+        }
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "the range was checked above"
+        )]
+        let micros = (cost * 1e6).round() as u64;
+        budget.cost_micro_usd = Some(micros);
+    }
+    Ok(budget)
+}
+
+/// The task itself, or standard input for `-`.
+fn task_text(task: &str) -> Result<String, Failure> {
+    if task != "-" {
+        return Ok(task.to_owned());
+    }
+    let mut text = String::new();
+    io::stdin()
+        .lock()
+        .take(MAX_TASK_BYTES)
+        .read_to_string(&mut text)
+        .map_err(|error| Failure::io("read", Path::new("standard input"), &error))?;
+    if text.trim().is_empty() {
+        return Err(Failure::usage("standard input holds no task"));
+    }
+    Ok(text)
+}
+
+fn text_or_file(text: &str) -> Result<String, Failure> {
+    match text.strip_prefix('@') {
+        Some(file) => {
+            fs::read_to_string(file).map_err(|error| Failure::io("read", Path::new(file), &error))
+        }
+        None => Ok(text.to_owned()),
+    }
+}
+
+pub(crate) fn failed(error: AgentError) -> Failure {
+    match error {
+        AgentError::Config(message) => Failure::usage(message),
+        AgentError::Host(error) => error.into(),
+        AgentError::Transcript(TranscriptError::Io { path, source }) => {
+            Failure::io("use the transcript", &path, &source)
+        }
+        AgentError::Transcript(error @ TranscriptError::Locked { .. }) => {
+            Failure::new(ErrorKind::Busy, error.to_string())
+        }
+        error => Failure::usage(error.to_string()),
+    }
+}

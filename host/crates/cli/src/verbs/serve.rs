@@ -1,0 +1,24 @@
+//! `toolcell serve --stdio`.
+
+use toolcell::ErrorKind;
+
+use crate::{
+    app::Outcome, args::ServeArgs, dirs::Dirs, exit, failure::Failure, hosts, interrupt, policies,
+};
+
+pub(crate) async fn serve(arguments: ServeArgs) -> Outcome {
+    let dirs = Dirs::find()?;
+    let in_force = policies::load(&arguments.policy, &dirs)?;
+    let host = hosts::open(&in_force, &dirs).await?;
+    let stop = interrupt::token();
+    tokio::select! {
+        served = toolcell_mcp::serve_stdio(host, toolcell_mcp::Options::default()) => {
+            served.map_err(|error| {
+                Failure::new(ErrorKind::InvalidInput, error.to_string())
+                    .help("`serve --stdio` is started by an MCP client, which speaks to it on standard input and output")
+            })?;
+            Ok(exit::OK)
+        }
+        () = stop.cancelled() => Ok(exit::INTERRUPTED),
+    }
+}
