@@ -15,7 +15,7 @@ use std::{
 use tokio::sync::Semaphore;
 use wasmtime::component::Component;
 
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, Result, text::escape_control};
 
 pub(crate) use cache::{Cache, hex};
 pub(crate) use ticker::Ticker;
@@ -177,14 +177,8 @@ impl Engines {
     }
 }
 
-/// The first words of an engine's error, without line breaks and control characters: parts of it are chosen by the
-/// guest.
+/// The first words of an engine's error, in one line and escaped: parts of it are chosen by the guest.
 pub(crate) fn one_line(error: &wasmtime::Error) -> String {
-    let text = format!("{error:#}");
-    let clean: String = text
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .take(300)
-        .collect();
-    clean.trim().to_owned()
+    let text: String = format!("{error:#}").chars().take(300).collect();
+    escape_control(&text).into_owned()
 }

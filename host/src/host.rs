@@ -3,6 +3,7 @@
 mod approval;
 mod builder;
 mod calling;
+mod help;
 mod load;
 mod nested;
 mod program;

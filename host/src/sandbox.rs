@@ -16,7 +16,7 @@ use std::{
 
 use futures_util::{FutureExt, future::BoxFuture};
 use tokio_util::sync::CancellationToken;
-use toolcell_policy::Limits;
+use toolcell_policy::{Limits, format_duration};
 use wasmtime::{
     Store, UpdateDeadline,
     component::{Component, InstancePre, Linker},
@@ -131,6 +131,7 @@ pub(crate) async fn run(
 /// What bounds a call from outside.
 struct Surroundings<'a> {
     deadline: Instant,
+    out_of_time: String,
     limits: Limits,
     recorder: Recorder,
     cancel: &'a CancellationToken,
@@ -140,6 +141,7 @@ impl<'a> Surroundings<'a> {
     fn of(setup: &Setup, cancel: &'a CancellationToken) -> Self {
         Self {
             deadline: setup.deadline,
+            out_of_time: setup.out_of_time.clone(),
             limits: setup.grants().limits().clone(),
             recorder: setup.recorder.clone(),
             cancel,
@@ -152,19 +154,14 @@ impl<'a> Surroundings<'a> {
 async fn confine<T>(
     engine: &Engine,
     state: CallState,
-    Surroundings {
-        deadline,
-        limits,
-        recorder,
-        cancel,
-    }: Surroundings<'_>,
+    around: Surroundings<'_>,
     guest: impl for<'s> FnOnce(&'s mut Store<CallState>) -> BoxFuture<'s, wasmtime::Result<T>>,
 ) -> Finished<T> {
     let begin = Instant::now();
     let meter = Meter::default();
     let _running = engine.ticker.run();
     let mut store = Store::new(&engine.wasmtime, state);
-    let ended = match prepare_store(&mut store, deadline, &limits, &meter) {
+    let ended = match prepare_store(&mut store, &around, &meter) {
         Err(error) => Ended::Failed(error),
         Ok(()) => {
             let guest = AssertUnwindSafe(guest(&mut store)).catch_unwind();
@@ -175,8 +172,12 @@ async fn confine<T>(
                     Ok(Err(error)) => Ended::Failed(error),
                     Err(_panic) => Ended::Panicked,
                 },
-                () = cancel.cancelled() => Ended::Cancelled,
-                () = tokio::time::sleep_until(deadline.into()) => Ended::OutOfTime,
+                () = around.cancel.cancelled() => Ended::Cancelled,
+                () = tokio::time::sleep_until(around.deadline.into()) => {
+                    // The record keeps an earlier limit, if there was one.
+                    let _ = around.recorder.exceed(ErrorKind::LimitTime, around.out_of_time);
+                    Ended::OutOfTime
+                }
             }
         }
     };
@@ -184,12 +185,13 @@ async fn confine<T>(
     let state = store.data();
     let mut usage = Usage {
         cpu_us: micros(meter.used()),
-        fuel: limits
+        fuel: around
+            .limits
             .fuel
             .map(|fuel| fuel.saturating_sub(store.get_fuel().unwrap_or(0))),
         ..state.usage()
     };
-    let record = recorder.take();
+    let record = around.recorder.take();
     let outcome = outcome::judge(ended, &record, state.limiter.exceeded());
     drop(store);
     usage.wall_us = micros(begin.elapsed());
@@ -203,35 +205,33 @@ async fn confine<T>(
 /// Sets every limit of a store before any guest code can run.
 fn prepare_store(
     store: &mut Store<CallState>,
-    deadline: Instant,
-    limits: &Limits,
+    around: &Surroundings<'_>,
     meter: &Meter,
 ) -> wasmtime::Result<()> {
     store.limiter(|state| &mut state.limiter);
     store.set_hostcall_fuel(ceilings::HOSTCALL_BYTES);
     store.set_max_component_handles(ceilings::COMPONENT_HANDLES);
-    if let Some(fuel) = limits.fuel {
+    if let Some(fuel) = around.limits.fuel {
         store.set_fuel(fuel)?;
     }
     store.set_epoch_deadline(SLICE_TICKS);
-    let (meter, cpu) = (meter.clone(), limits.cpu);
+    let (deadline, out_of_time) = (around.deadline, around.out_of_time.clone());
+    let (meter, cpu) = (meter.clone(), around.limits.cpu);
     store.epoch_deadline_callback(move |store| {
         let recorder = &store.data().recorder;
         if Instant::now() >= deadline {
             // The timer of a busy runtime may come later than this.
-            return Err(out_of_time(recorder).into());
+            return Err(recorder
+                .exceed(ErrorKind::LimitTime, out_of_time.clone())
+                .into());
         }
         if meter.used() >= cpu {
-            let message = format!("it computed for longer than {cpu:?}");
+            let message = format!("the tool computed for longer than {}", format_duration(cpu));
             return Err(recorder.exceed(ErrorKind::LimitCpu, message).into());
         }
         Ok(UpdateDeadline::Yield(SLICE_TICKS))
     });
     Ok(())
-}
-
-fn out_of_time(recorder: &Recorder) -> crate::capability::LimitExceeded {
-    recorder.exceed(ErrorKind::LimitTime, outcome::OUT_OF_TIME)
 }
 
 fn micros(duration: Duration) -> u64 {

@@ -16,6 +16,9 @@ const MAX_PROBLEM_CHARS: usize = 200;
 /// The largest compiled pattern, in bytes: 1 MiB.
 const PATTERN_BYTES: usize = 1 << 20;
 
+/// Keywords whose values are data, in which `$ref` is a name like any other.
+const DATA: &[&str] = &["const", "default", "enum", "examples"];
+
 /// A compiled schema.
 pub(crate) struct Schema {
     validator: Validator,
@@ -97,6 +100,9 @@ fn refuse_outside_references(schema: &Value, pointer: &mut String) -> Result<(),
     match schema {
         Value::Object(members) => {
             for (key, value) in members {
+                if DATA.contains(&key.as_str()) {
+                    continue;
+                }
                 if matches!(key.as_str(), "$ref" | "$dynamicRef")
                     && value
                         .as_str()
@@ -179,6 +185,15 @@ mod tests {
                 .unwrap()
                 .check(&json!({"a": "x"}))
                 .is_err()
+        );
+    }
+
+    #[test]
+    fn a_reference_in_data_is_none() {
+        let schema = json!({"const": {"$ref": "https://example.com/"}});
+        assert_eq!(
+            check(schema, json!({"$ref": "https://example.com/"})),
+            Ok(())
         );
     }
 

@@ -191,7 +191,8 @@ fn open_private(path: &Path) -> io::Result<(Dir, [u8; KEY_BYTES])> {
         other => other?,
     };
     // A directory that was mounted read-only since should be told now, not after the first compilation.
-    write_private(&dir, "probe", &[]).and_then(|()| dir.remove_file("probe"))?;
+    let probe = format!("probe.{:016x}", rand::random::<u64>());
+    write_private(&dir, &probe, &[]).and_then(|()| dir.remove_file(&probe))?;
     Ok((dir, key))
 }
 

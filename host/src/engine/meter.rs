@@ -12,7 +12,7 @@ use std::{
 };
 
 /// The CPU time that a call has used so far: the time its thread computed while the call was being polled. Waiting
-/// for the host, for the network or for another thread does not count.
+/// for the host, for the network or for another thread does not count. What the tools it calls compute does.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Meter {
     micros: Arc<AtomicU64>,

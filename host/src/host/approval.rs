@@ -68,7 +68,10 @@ impl Asking {
         Self {
             shared: Arc::clone(shared),
             about: Arc::clone(about),
-            input_preview: input.chars().take(PREVIEW_CHARS).collect(),
+            input_preview: match shared.approver {
+                Some(_) => input.chars().take(PREVIEW_CHARS).collect(),
+                None => String::new(),
+            },
         }
     }
 

@@ -7,12 +7,13 @@ use std::{
 
 use serde_json::Value;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use toolcell_policy::Rule;
+use toolcell_policy::{Rule, format_duration};
 use tracing::Instrument as _;
 
 use super::{
     Shared,
     approval::{Answer, Asking},
+    help,
     nested::Nested,
     records::{About, Pending},
 };
@@ -29,10 +30,14 @@ use crate::{
     registry::{Access, Tool},
     sandbox::{self, Setup},
     telemetry,
+    text::escape_control,
 };
 
 /// The longest wait for a free place, before a call is answered with `busy`.
 pub(super) const MAX_WAIT: Duration = Duration::from_secs(5);
+
+/// How much is kept of the name of a tool that was asked for. It may be a name that no tool could have.
+const MAX_NAME_CHARS: usize = 128;
 
 /// How a call ended.
 pub(super) struct Ended {
@@ -98,7 +103,7 @@ impl Shared {
         let tool = self.registry.get(&call.tool);
         let about = Arc::new(About {
             call_id: call.id.clone(),
-            tool: call.tool.clone(),
+            tool: call.tool.chars().take(MAX_NAME_CHARS).collect(),
             package: tool
                 .as_ref()
                 .map(|tool| (tool.package.name.clone(), tool.package.digest.clone())),
@@ -112,7 +117,7 @@ impl Shared {
             about: &about,
             recorder: &recorder,
         };
-        let ended = match attempt.run(tool, &call, nesting).await {
+        let mut ended = match attempt.run(tool, &call, nesting).await {
             Ok(ended) => ended,
             Err(Stop::Failed(failure)) => Ended {
                 outcome: Err(failure),
@@ -122,6 +127,9 @@ impl Shared {
             // The call's own record fails as well, or is written: either way no result is handed out.
             Err(Stop::Broken(error)) => return Err(error),
         };
+        if let (Err(failure), Some((package, _))) = (&mut ended.outcome, &about.package) {
+            help::add(failure, package);
+        }
         pending.settle(&ended)?;
         Ok(result(call, ended))
     }
@@ -178,10 +186,16 @@ impl Attempt<'_> {
 
         let time = roots.grants().limits().time;
         let now = Instant::now();
-        let deadline = self
-            .context
-            .deadline
-            .map_or(now + time, |earlier| earlier.min(now + time));
+        let (deadline, out_of_time) = match self.context.deadline {
+            Some(earlier) if earlier < now + time => (
+                earlier,
+                "the call took longer than its caller waits".to_owned(),
+            ),
+            _ => (
+                now + time,
+                format!("the call took longer than {}", format_duration(time)),
+            ),
+        };
         let _admitted = self
             .unless_stopped(Some(deadline), self.admit(&tool, now, deadline))
             .await??;
@@ -190,6 +204,7 @@ impl Attempt<'_> {
             roots,
             egress: Arc::clone(&self.shared.egress),
             deadline,
+            out_of_time,
             recorder: self.recorder.clone(),
             asker: self
                 .shared
@@ -211,9 +226,9 @@ impl Attempt<'_> {
     }
 
     fn unknown(&self, name: &str) -> Stop {
-        let shown: String = name.chars().take(64).collect();
-        let shown = crate::text::escape_control(&shown).into_owned();
-        let message = match self.shared.registry.nearest(name).as_slice() {
+        let name: String = name.chars().take(MAX_NAME_CHARS).collect();
+        let shown = escape_control(&name);
+        let message = match self.shared.registry.nearest(&name).as_slice() {
             [] => format!("there is no tool `{shown}`"),
             similar => format!(
                 "there is no tool `{shown}`; did you mean {}?",

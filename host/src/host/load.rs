@@ -58,7 +58,13 @@ impl Shared {
         }
         let kind = problems.first().map_or(ErrorKind::Internal, Error::kind);
         let messages: Vec<&str> = problems.iter().map(Error::message).collect();
-        Err(Error::new(kind, messages.join("\n")))
+        let all = Error::new(kind, messages.join("\n"));
+        let help: Vec<&str> = problems.iter().filter_map(Error::help).collect();
+        Err(if help.is_empty() {
+            all
+        } else {
+            all.with_help(help.join("\n"))
+        })
     }
 
     /// Loads one package that the policy lists; nothing where the policy names no origin.

@@ -121,6 +121,7 @@ impl ToolHost {
             roots,
             egress: Arc::clone(&self.shared.egress),
             deadline,
+            out_of_time: "the program took longer than it may".to_owned(),
             recorder: Recorder::new(CallId::random(), context.events.clone()),
             asker: None,
             callee: Arc::new(Nested::new(&self.shared, context, deadline)),

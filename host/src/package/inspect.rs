@@ -7,6 +7,7 @@ use super::MANIFEST_SECTION;
 use crate::{
     Error, ErrorKind, Result,
     engine::{config::features, limits},
+    text::escape_control,
 };
 
 /// What a component is made of.
@@ -57,14 +58,10 @@ fn invalid(why: impl Into<String>) -> Error {
 }
 
 fn malformed(error: &wasmparser::BinaryReaderError) -> Error {
-    let message: String = error
-        .message()
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .take(300)
-        .collect();
+    let message: String = error.message().chars().take(300).collect();
     invalid(format!(
-        "the component is damaged or uses what this host does not offer: {message} (at byte {})",
+        "the component is damaged or uses what this host does not offer: {} (at byte {})",
+        escape_control(&message),
         error.offset()
     ))
 }

@@ -16,9 +16,6 @@ use crate::{
 /// What a tool's function returned.
 pub(super) type Answer = Result<Vec<bindings::Content>, ToolError>;
 
-/// The words for a call that took too long.
-pub(super) const OUT_OF_TIME: &str = "the call took longer than it may";
-
 /// The longest message of a tool's own error, in characters.
 const MAX_MESSAGE_CHARS: usize = 4_096;
 
@@ -60,7 +57,7 @@ pub(super) fn judge<T>(ended: Ended<T>, record: &Record, memory: Option<Exceeded
         Ended::Answered(answer) => Ok(answer),
         Ended::Failed(error) => Err(stopped(&error, memory)),
         Ended::Cancelled => fail(ErrorKind::Cancelled, "the caller cancelled the call"),
-        Ended::OutOfTime => fail(ErrorKind::LimitTime, OUT_OF_TIME),
+        Ended::OutOfTime => fail(ErrorKind::LimitTime, "the call took too long"),
         Ended::Panicked => {
             tracing::error!("a host function panicked during a call");
             fail(ErrorKind::Internal, "the host failed during the call")
@@ -91,7 +88,7 @@ fn refused(error: ToolError, record: &Record) -> ToolFailure {
 
 /// A call that ended without an answer.
 fn stopped(error: &wasmtime::Error, memory: Option<Exceeded>) -> ToolFailure {
-    tracing::debug!(error = %escape_control(&one_line(error)), "a call ended without an answer");
+    tracing::debug!(error = one_line(error), "a call ended without an answer");
     if let Some(LimitExceeded(kind)) = error.downcast_ref::<LimitExceeded>() {
         return ToolFailure::new(*kind, "the call reached a limit");
     }

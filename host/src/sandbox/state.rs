@@ -35,6 +35,8 @@ pub(crate) struct Setup {
     pub(crate) egress: Arc<Egress>,
     /// When the call must have ended.
     pub(crate) deadline: Instant,
+    /// What to say of a call that has not.
+    pub(crate) out_of_time: String,
     /// Hears of denials, limits and events.
     pub(crate) recorder: Recorder,
     /// Who is asked about requests whose rule says `ask`; nobody means no.

@@ -74,22 +74,27 @@ impl Callee for Nobody {
     }
 }
 
+fn setup(given: &Given) -> Setup {
+    let roots = FileRoots::open(&grants(given.limits), Path::new("/"), &RootRules::default());
+    Setup {
+        roots: Arc::new(roots.unwrap()),
+        egress: Arc::new(Egress::new(EgressOptions::default()).unwrap()),
+        deadline: Instant::now() + given.time,
+        out_of_time: "too late".to_owned(),
+        recorder: Recorder::new(CallId::random(), None),
+        asker: None,
+        callee: Arc::new(Nobody),
+        nesting: Nesting::top(),
+    }
+}
+
 async fn run_with(
     prepared: &Prepared,
     given: Given,
     cancel: &CancellationToken,
 ) -> Finished<Vec<Content>> {
-    let roots = FileRoots::open(&grants(given.limits), Path::new("/"), &RootRules::default());
-    let setup = Setup {
-        roots: Arc::new(roots.unwrap()),
-        egress: Arc::new(Egress::new(EgressOptions::default()).unwrap()),
-        deadline: Instant::now() + given.time,
-        recorder: Recorder::new(CallId::random(), None),
-        asker: None,
-        callee: Arc::new(Nobody),
-        nesting: Nesting::top(),
-    };
-    run(prepared, setup, "t", r#"{"a":1}"#.to_owned(), cancel).await
+    let input = r#"{"a":1}"#.to_owned();
+    run(prepared, setup(&given), "t", input, cancel).await
 }
 
 async fn run_tool(bytes: &[u8], given: Given) -> Finished<Vec<Content>> {
@@ -138,7 +143,11 @@ async fn an_endless_loop_ends_at_the_deadline() {
     };
     let begin = Instant::now();
     let finished = run_tool(&tool("", SPIN), given).await;
-    assert_eq!(kind(&finished), ErrorKind::LimitTime);
+    let failure = finished.outcome.as_ref().unwrap_err();
+    assert_eq!(
+        (failure.kind, failure.message.as_str()),
+        (ErrorKind::LimitTime, "too late")
+    );
     assert!(finished.usage.wall_us >= 50_000);
     assert!(begin.elapsed() < Duration::from_secs(20));
 }
@@ -335,4 +344,19 @@ async fn spinning_calls_give_way_to_each_other() {
     assert!(finished.outcome.is_ok());
     cancel.cancel();
     spinning.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_panic_of_the_host_ends_the_call_alone() {
+    let prepared = prepare(&tool("", ECHO), false);
+    let setup = setup(&GENEROUS);
+    let cancel = CancellationToken::new();
+    let around = Surroundings::of(&setup, &cancel);
+    let finished: Finished<()> = confine(&prepared.engine, CallState::new(setup), around, |_| {
+        Box::pin(async { panic!("a host function fails") })
+    })
+    .await;
+    assert_eq!(finished.outcome.unwrap_err().kind, ErrorKind::Internal);
+    let finished = run_with(&prepared, GENEROUS, &cancel).await;
+    assert!(finished.outcome.is_ok());
 }
