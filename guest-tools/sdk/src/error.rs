@@ -159,3 +159,48 @@ impl From<ToolError> for Error {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::{Error, ErrorKind};
+
+    #[test]
+    fn errors_of_files_keep_their_meaning() {
+        for (kind, expected) in [
+            (io::ErrorKind::PermissionDenied, ErrorKind::Denied),
+            (io::ErrorKind::ReadOnlyFilesystem, ErrorKind::Denied),
+            (io::ErrorKind::NotFound, ErrorKind::NotFound),
+            (io::ErrorKind::NotADirectory, ErrorKind::InvalidInput),
+            (io::ErrorKind::StorageFull, ErrorKind::TooLarge),
+            (io::ErrorKind::TimedOut, ErrorKind::Unavailable),
+            (io::ErrorKind::BrokenPipe, ErrorKind::Failed),
+        ] {
+            assert_eq!(
+                Error::from(io::Error::from(kind)).kind,
+                expected,
+                "{kind:?}"
+            );
+        }
+        let outside =
+            "failed to find a pre-opened file descriptor through which \"/x\" could be opened";
+        assert_eq!(
+            Error::from(io::Error::other(outside)).kind,
+            ErrorKind::Denied
+        );
+    }
+
+    #[test]
+    fn an_error_carries_all_that_was_said() {
+        let error = Error::failed("no")
+            .context("sending")
+            .with_code("http-500")
+            .with_request_sent();
+        assert_eq!(error.to_string(), "sending: no");
+        assert_eq!(
+            (error.code.as_deref(), error.request_sent),
+            (Some("http-500"), true)
+        );
+    }
+}

@@ -111,7 +111,7 @@ impl Request {
         self.send_body(body)?;
         future.subscribe().block();
         match future.get() {
-            Some(Ok(Ok(response))) => Response::new(self.url.clone(), response),
+            Some(Ok(Ok(response))) => Response::new(&self, response),
             Some(Ok(Err(code))) => Err(explain(code)),
             _ => Err(Error::failed(format!(
                 "the host lost the response of {}",
@@ -182,6 +182,7 @@ fn scheme(name: &str) -> Scheme {
 /// The head of a response, and its body still to be read.
 #[derive(Debug)]
 pub struct Response {
+    method: String,
     url: String,
     status: u16,
     headers: Vec<(String, Vec<u8>)>,
@@ -191,12 +192,14 @@ pub struct Response {
 }
 
 impl Response {
-    fn new(url: String, response: IncomingResponse) -> Result<Self> {
+    fn new(request: &Request, response: IncomingResponse) -> Result<Self> {
         let taken = |()| Error::failed("the body is taken");
         let headers = response.headers().entries();
         let body = response.consume().map_err(taken)?;
         let stream = body.stream().map_err(taken)?;
+        let (method, url) = (request.method.clone(), request.url.clone());
         Ok(Self {
+            method,
             url,
             status: response.status(),
             headers,
@@ -234,7 +237,7 @@ impl Response {
                 Err(StreamError::Closed) => break,
                 Err(StreamError::LastOperationFailed(error)) => {
                     return Err(match bindings::wasi::http::types::http_error_code(&error) {
-                        Some(code) => error::explain("GET", &self.url, code),
+                        Some(code) => error::explain(&self.method, &self.url, code),
                         None => Error::unavailable(format!("{} broke off", self.url)),
                     });
                 }

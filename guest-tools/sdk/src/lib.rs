@@ -50,7 +50,88 @@ pub use error::{Error, ErrorKind};
 pub use manifest::Tool;
 pub use schema::Data;
 pub use serde_json;
-pub use toolcell_guest_macros::{data, package, tool};
+
+/// Makes a function a tool.
+///
+/// The function's name becomes the tool's (`search_text`: `search-text`), its doc comment the
+/// description that a model chooses it by, its arguments the input. Arguments may have doc comments
+/// of their own and `#[arg(default = .., min = .., max = ..)]`, with literals or constants; an
+/// `Option` need not be given. In the brackets stand hints about effects: `read_only`,
+/// `idempotent`, `open_world`, `destructive`.
+///
+/// The function stays as it is. Beside it stands a type with its name, which is a [`Tool`].
+///
+/// ```
+/// use toolcell_guest::{Content, Tool, tool};
+///
+/// /// Repeats a word.
+/// #[tool(read_only)]
+/// fn repeat(
+///     /// The word.
+///     word: String,
+///     /// How often.
+///     #[arg(default = 2, min = 1, max = 10)]
+///     times: u32,
+/// ) -> String {
+///     word.repeat(times as usize)
+/// }
+///
+/// let answer = repeat::call(r#"{"word": "ha"}"#)?;
+/// assert_eq!(answer, [Content::text("haha")]);
+/// # Ok::<(), toolcell_guest::Error>(())
+/// ```
+pub use toolcell_guest_macros::tool;
+
+/// Lets a struct or an enum travel as JSON, as an argument or in [`Json`].
+///
+/// A struct becomes an object whose properties are its fields, with their doc comments and
+/// `#[arg(..)]` as in [`tool`](macro@tool). An enum becomes a choice between the names of its
+/// variants in kebab-case. Derives `Serialize` and `Deserialize`.
+///
+/// ```
+/// use toolcell_guest::data;
+///
+/// /// A place on a map.
+/// #[data]
+/// struct Place {
+///     /// Degrees to the north.
+///     latitude: f64,
+///     /// Degrees to the east.
+///     longitude: f64,
+///     /// What people call it.
+///     name: Option<String>,
+/// }
+///
+/// #[data]
+/// enum Unit {
+///     Metric,
+///     Imperial,
+/// }
+/// ```
+pub use toolcell_guest_macros::data;
+
+/// Puts tools together to a package, once in a crate: `package!(greet)` or, with more to say,
+///
+/// ```
+/// # use toolcell_guest::tool;
+/// toolcell_guest::package! {
+///     name = "weather",
+///     description = "Weather by city",
+///     tools = [forecast],
+///     request = {
+///         net = [{ to = "https://api.example.com", methods = ["GET"], why = "fetch forecasts" }],
+///     },
+/// }
+/// # /// Tells the weather.
+/// # #[tool] fn forecast() -> String { String::new() }
+/// # fn main() {}
+/// ```
+///
+/// Name, description and version are Cargo's where they are not given. `request` is written like
+/// `[request]` in a manifest, with `files`, `net`, `env`, `calls` and `secrets`: what the package
+/// would like. Nothing of it is granted before an operator's policy says so. The whole manifest is
+/// also there as the constant `MANIFEST`.
+pub use toolcell_guest_macros::package;
 
 /// A result whose error a tool can answer with.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

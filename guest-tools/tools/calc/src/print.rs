@@ -22,7 +22,10 @@ fn exact(number: &BigRational) -> String {
     // The magnitude only decides how many digits to show: an estimate is enough.
     let bits = number.numer().bits() as i64 - number.denom().bits() as i64;
     let places = (ROUNDED_DIGITS - bits * 30_103 / 100_000).max(0);
-    let rounded = decimal(number, places as usize);
+    let rounded = match places > ROUNDED_DIGITS * 2 {
+        true => scientific(number, places as usize),
+        false => decimal(number, places as usize),
+    };
     let fraction = number.to_string();
     match fraction.len() <= EXACT_DIGITS {
         true => format!("{fraction} ≈ {rounded}"),
@@ -53,6 +56,15 @@ fn decimal(number: &BigRational, places: usize) -> String {
         true => format!("{sign}{whole}"),
         false => format!("{sign}{whole}.{fraction}"),
     }
+}
+
+/// A small number rounded to `places` behind the point, as `1.23e-45`.
+fn scientific(number: &BigRational, places: usize) -> String {
+    let text = decimal(number, places);
+    let digits = text.trim_start_matches(['-', '0', '.']);
+    let sign = if text.starts_with('-') { "-" } else { "" };
+    let (first, rest) = digits.split_at_checked(1).unwrap_or((digits, ""));
+    format!("{sign}{first}.{rest}e-{}", places + 1 - digits.len())
 }
 
 fn float(number: f64) -> String {

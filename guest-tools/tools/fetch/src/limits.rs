@@ -14,3 +14,6 @@ pub(crate) const PAGE_CHARACTERS: u32 = 60_000;
 pub(crate) const DEFAULT_CHARACTERS: u32 = 20_000;
 /// How deep lists and quotations are indented; what is nested deeper is not indented further.
 pub(crate) const NESTING: usize = 12;
+/// The most text that a page is rendered to, in bytes. Only a page made for it passes this: it is
+/// twice what is read.
+pub(crate) const TEXT_BYTES: usize = 8 << 20;

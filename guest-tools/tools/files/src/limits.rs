@@ -22,7 +22,7 @@ pub(crate) const CONTEXT_LINES: u32 = 10;
 /// The entries that one call of `list` or `search` walks over.
 pub(crate) const WALK_ENTRIES: usize = 50_000;
 /// What one call of `search` reads in all, in bytes.
-pub(crate) const SEARCH_BYTES: u64 = 64 << 20;
+pub(crate) const SEARCH_BYTES: u64 = 32 << 20;
 /// The memory that one compiled pattern may take, in bytes.
 pub(crate) const PATTERN_BYTES: usize = 1 << 20;
 /// The occurrences whose lines `edit` names when it asks for a unique one.

@@ -15,8 +15,10 @@ use crate::walk::{Entry, Walk, entries};
 ///
 /// Without `glob` it answers what is directly in the directory; with `glob` all files below it
 /// that match. One full path to a line, sorted: a file with its size, a directory with a slash at
-/// its end, a link as such. With `glob`, links are not followed and `.git` is passed over. Call it
-/// without arguments to see what was granted.
+/// its end, a link as such. Call it without arguments to see what was granted.
+///
+/// With `glob`, links are not followed, and `.git`, `.venv`, `__pycache__`, `node_modules` and
+/// `target` are passed over unless `path` leads into them.
 #[tool(read_only, idempotent)]
 pub(crate) fn list(
     /// The directory, for example `/work/src`. Without it: what was granted.

@@ -23,10 +23,13 @@ use pattern::Pattern;
 /// Searches the lines of text files with a regular expression.
 ///
 /// Answers one line for each match, `path:line: text`; lines of context have `-` for `:`. Every
-/// line is searched on its own, so a pattern cannot span lines. Binary files, files over 16 MiB,
-/// links and `.git` are passed over; lines are cut at 300 characters. When there are more matches
-/// than `limit`, the last line says how to go on. Use `files_read` with `offset` to see more around
-/// a match.
+/// line is searched on its own, so a pattern cannot span lines. When there are more matches than
+/// `limit`, the last line says how to go on. Use `files_read` with `offset` to see more around a
+/// match.
+///
+/// Binary files, files over 16 MiB and links are passed over, and so are `.git`, `.venv`,
+/// `__pycache__`, `node_modules` and `target` unless `path` leads into them. Lines are cut at 300
+/// characters. A search ends after 32 MiB: narrow it with `path` and `glob`.
 #[tool(read_only, idempotent)]
 pub(crate) fn search(
     /// A regular expression, for example `fn \w+\(`; put `\` before `. * + ? ( ) [ ] { } | ^ $`

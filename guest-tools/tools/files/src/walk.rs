@@ -6,6 +6,9 @@ use std::path::{Path, PathBuf};
 
 use crate::limits::WALK_ENTRIES;
 
+/// Directories that programs fill. The descriptions of `list` and `search` name them, too.
+const PASSED_OVER: [&str; 5] = [".git", ".venv", "__pycache__", "node_modules", "target"];
+
 /// One thing that was found.
 pub(crate) struct Entry {
     /// Where it is, beginning with the path of the walk.
@@ -41,8 +44,9 @@ pub(crate) fn entries(directory: &Path) -> io::Result<Vec<Entry>> {
 
 /// Everything that is no directory, at any depth below one, sorted within each directory.
 ///
-/// Links are not followed, so the walk cannot leave its root or run in circles. Directories called
-/// `.git` are passed over: nobody looks for something in there, and they are large.
+/// Links are not followed, so the walk cannot leave its root or run in circles. Directories that
+/// programs fill are passed over, unless the walk starts there: they are large, and what somebody
+/// looks for is elsewhere.
 pub(crate) struct Walk {
     waiting: Vec<Entry>,
     seen: usize,
@@ -69,7 +73,9 @@ impl Walk {
 
     /// Puts entries on the stack so that the first comes off first.
     fn queue(&mut self, entries: Vec<Entry>) {
-        let wanted = |entry: &Entry| !(entry.kind.is_dir() && entry.path.ends_with(".git"));
+        let wanted = |entry: &Entry| {
+            !(entry.kind.is_dir() && PASSED_OVER.iter().any(|name| entry.path.ends_with(name)))
+        };
         self.waiting
             .extend(entries.into_iter().filter(wanted).rev());
     }
@@ -100,12 +106,12 @@ mod tests {
     use std::fs;
 
     #[test]
-    fn files_come_sorted_and_links_and_git_are_passed_over() {
+    fn files_come_sorted_without_links_and_what_programs_fill() {
         let root = tempfile::tempdir().unwrap();
-        for directory in ["b/c", ".git", "loop"] {
+        for directory in ["b/c", ".git", "loop", "b/target"] {
             fs::create_dir_all(root.path().join(directory)).unwrap();
         }
-        for file in ["z", "b/y", "b/c/x", ".git/config", "a"] {
+        for file in ["z", "b/y", "b/c/x", ".git/config", "b/target/o", "a"] {
             fs::write(root.path().join(file), "").unwrap();
         }
         #[cfg(unix)]
@@ -114,5 +120,11 @@ mod tests {
         let walk = Walk::new(root.path()).unwrap();
         let found: Vec<_> = walk.map(|entry| entry.below(root.path())).collect();
         assert_eq!(found, ["a", "b/c/x", "b/y", "loop/up", "z"]);
+        let target = root.path().join("b/target");
+        assert_eq!(
+            Walk::new(&target).unwrap().count(),
+            1,
+            "it can be named all the same"
+        );
     }
 }

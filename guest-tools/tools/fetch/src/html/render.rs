@@ -18,6 +18,10 @@ pub(super) fn render(html: &str, url: Option<&Url>) -> String {
         cells: None,
     };
     for token in Tokens::new(html) {
+        if renderer.writer.is_full() {
+            return renderer.writer.into_text()
+                + "\n[the rest is left out: the page has too much text]";
+        }
         renderer.token(token);
     }
     renderer.writer.into_text()

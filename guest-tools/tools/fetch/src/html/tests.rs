@@ -142,6 +142,22 @@ fn deep_nesting_costs_nothing() {
     }
 }
 
+#[test]
+fn text_that_grows_beyond_its_page_is_cut() {
+    for inner in [
+        "<p>x".repeat(1_000_000),
+        format!("<pre>{}</pre>x", "\n".repeat(1_000_000)),
+    ] {
+        let text = markdown(&("<blockquote>".repeat(12) + &inner));
+        assert!(
+            text.len() < crate::limits::TEXT_BYTES + 200,
+            "{}",
+            text.len()
+        );
+        assert!(text.ends_with("[the rest is left out: the page has too much text]"));
+    }
+}
+
 /// Pieces of markup in any order: no input panics.
 #[test]
 fn any_text_gets_an_answer() {

@@ -1,6 +1,6 @@
 //! Lines of Markdown as they grow.
 
-use crate::limits::NESTING;
+use crate::limits::{NESTING, TEXT_BYTES};
 
 /// Text that is written word by word, with breaks that never add up.
 #[derive(Default)]
@@ -34,9 +34,17 @@ impl Writer {
         self.space = self.space && (text.ends_with(char::is_whitespace) || text.is_empty());
     }
 
+    /// Whether there is so much text that nothing more is taken.
+    pub(super) fn is_full(&self) -> bool {
+        self.text.len() > TEXT_BYTES
+    }
+
     /// Text that keeps its lines and spaces.
     pub(super) fn preformatted(&mut self, text: &str) {
         for (index, line) in text.split('\n').enumerate() {
+            if self.is_full() {
+                return;
+            }
             if index > 0 {
                 self.new_line();
             }
