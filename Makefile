@@ -54,7 +54,7 @@ docs: ## build the API documentation, warnings are errors
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps
 
 bench: setup ## measure a whole call against the raw engine
-	$(CARGO) bench --locked -p toolcell --bench call
+	$(CARGO) bench --locked -p toolcell --features test-support --bench call
 
 deny: ## check advisories, licences and sources (needs cargo-deny)
 	$(CARGO) deny --locked check

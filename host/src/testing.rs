@@ -41,3 +41,8 @@ pub fn builder(policy: &str) -> Result<ToolHostBuilder> {
     };
     Ok(ToolHost::builder().policy(policy).engine(engine))
 }
+
+/// The settings of the host's engine, for benchmarks that compare a call with the engine alone.
+pub fn engine_config() -> wasmtime::Config {
+    crate::engine::config::config(crate::engine::limits::DEFAULT_CONCURRENCY, false)
+}
