@@ -1,6 +1,12 @@
 //! The one structure check of the library: lower rooms never name higher ones, and rooms of one level never name
 //! each other. What must be different is in `EXCEPTIONS`, with the reason.
 
+#![allow(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a test stops where something is wrong"
+)]
+
 use std::{
     fs,
     path::{Path, PathBuf},

@@ -25,10 +25,7 @@ use wasmtime::{
     Engine, Store, UpdateDeadline,
     component::{Component, Linker},
 };
-use wasmtime_wasi::{
-    ResourceTable, WasiCtx, WasiCtxView, WasiView,
-    filesystem::FsPerms,
-};
+use wasmtime_wasi::{ResourceTable, WasiCtx, WasiCtxView, WasiView, filesystem::FsPerms};
 
 mod bindings {
     wasmtime::component::bindgen!({
@@ -57,7 +54,10 @@ struct Bare {
 
 impl WasiView for Bare {
     fn ctx(&mut self) -> WasiCtxView<'_> {
-        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+        WasiCtxView {
+            ctx: &mut self.wasi,
+            table: &mut self.table,
+        }
     }
 }
 
@@ -83,11 +83,21 @@ impl Floor {
             .preopened_dir(dir, "/work", FsPerms::ReadOnly)
             .unwrap()
             .build();
-        let mut store = Store::new(&self.engine, Bare { wasi, table: ResourceTable::new() });
+        let mut store = Store::new(
+            &self.engine,
+            Bare {
+                wasi,
+                table: ResourceTable::new(),
+            },
+        );
         store.set_epoch_deadline(u64::MAX / 2);
         store.epoch_deadline_callback(|_| Ok(UpdateDeadline::Yield(5)));
         let instance = self.tool.instantiate_async(&mut store).await.unwrap();
-        let answer = instance.toolcell_tool_tool().call_call(&mut store, tool, input).await.unwrap();
+        let answer = instance
+            .toolcell_tool_tool()
+            .call_call(&mut store, tool, input)
+            .await
+            .unwrap();
         assert!(answer.is_ok(), "{answer:?}");
     }
 }
@@ -98,9 +108,15 @@ async fn host(dir: &Path, subject: &Subject) -> ToolHost {
         dir.join("work").display().to_string()
     );
     let audit = FileAudit::open(&dir.join("audit.jsonl"), std::time::SystemTime::now).unwrap();
-    let host = testing::builder(&policy).unwrap().audit(audit).build().unwrap();
+    let host = testing::builder(&policy)
+        .unwrap()
+        .audit(audit)
+        .build()
+        .unwrap();
     let package = subject.public.split('_').next().unwrap();
-    host.load_bytes(package, subject.component.clone()).await.unwrap();
+    host.load_bytes(package, subject.component.clone())
+        .await
+        .unwrap();
     host
 }
 
@@ -123,7 +139,9 @@ fn subjects() -> Vec<Subject> {
         },
         Subject {
             name: "files_read",
-            component: toolcell::builtin("files").expect("the tools are built in").to_vec(),
+            component: toolcell::builtin("files")
+                .expect("the tools are built in")
+                .to_vec(),
             tool: "read",
             public: "files_read",
             input: json!({ "path": "/work/note.txt" }),
@@ -136,12 +154,17 @@ fn measure(criterion: &mut Criterion, runtime: &Runtime, dir: &Path, subject: &S
     let floor = Floor::new(&subject.component);
     let (work, input) = (dir.join("work"), subject.input.to_string());
     group.bench_function("floor", |bencher| {
-        bencher.to_async(runtime).iter(|| floor.call(&work, subject.tool, &input));
+        bencher
+            .to_async(runtime)
+            .iter(|| floor.call(&work, subject.tool, &input));
     });
     let host = runtime.block_on(host(dir, subject));
     group.bench_function("host", |bencher| {
         bencher.to_async(runtime).iter(async || {
-            let result = host.call(ToolCall::new(subject.public, subject.input.clone())).await.unwrap();
+            let result = host
+                .call(ToolCall::new(subject.public, subject.input.clone()))
+                .await
+                .unwrap();
             assert!(!result.is_error(), "{result:?}");
         });
     });
@@ -150,7 +173,10 @@ fn measure(criterion: &mut Criterion, runtime: &Runtime, dir: &Path, subject: &S
 
 /// The median of a measurement in microseconds, from the file that criterion leaves.
 fn median(results: &Path, subject: &str, which: &str) -> Option<f64> {
-    let file = results.join(subject.replace(' ', " ")).join(which).join("new/estimates.json");
+    let file = results
+        .join(subject.replace(' ', " "))
+        .join(which)
+        .join("new/estimates.json");
     let estimates: Value = serde_json::from_slice(&fs::read(file).ok()?).ok()?;
     Some(estimates.get("median")?.get("point_estimate")?.as_f64()? / 1000.0)
 }
@@ -158,7 +184,11 @@ fn median(results: &Path, subject: &str, which: &str) -> Option<f64> {
 fn main() {
     let scratch = tempfile::tempdir().unwrap();
     fs::create_dir(scratch.path().join("work")).unwrap();
-    fs::write(scratch.path().join("work/note.txt"), "A line of text.\n".repeat(20)).unwrap();
+    fs::write(
+        scratch.path().join("work/note.txt"),
+        "A line of text.\n".repeat(20),
+    )
+    .unwrap();
     let results = Path::new(env!("CARGO_TARGET_TMPDIR")).join("criterion");
     let runtime = Runtime::new().unwrap();
     let mut criterion = Criterion::default()
@@ -171,12 +201,19 @@ fn main() {
     }
     criterion.final_summary();
 
-    println!("\n{:<12} {:>12} {:>12} {:>8}", "p50 in µs", "floor", "host", "ratio");
+    println!(
+        "\n{:<12} {:>12} {:>12} {:>8}",
+        "p50 in µs", "floor", "host", "ratio"
+    );
     for subject in &subjects {
         let floor = median(&results, subject.name, "floor");
         let host = median(&results, subject.name, "host");
         if let (Some(floor), Some(host)) = (floor, host) {
-            println!("{:<12} {floor:>12.1} {host:>12.1} {:>7.2}x", subject.name, host / floor);
+            println!(
+                "{:<12} {floor:>12.1} {host:>12.1} {:>7.2}x",
+                subject.name,
+                host / floor
+            );
         }
     }
 }
