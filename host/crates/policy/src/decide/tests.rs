@@ -173,3 +173,40 @@ fn printing_and_parsing_again_changes_nothing() {
     let manifest = Manifest::from_toml(GITHUB).unwrap();
     assert_eq!(Manifest::from_toml(&manifest.to_toml()).unwrap(), manifest);
 }
+
+#[test]
+fn a_directory_that_asks_makes_the_whole_call_ask() {
+    let file = |approve: &str| {
+        format!(
+            "[tool.files]\nfiles = [{{ host = \".\", guest = \"/work\", access = \"read\", approve = \"{approve}\" }}]"
+        )
+    };
+    let policy = |approve: &str| Policy::from_toml(&file(approve)).unwrap();
+    let manifest = Manifest::from_toml(FILES).unwrap();
+    let Decision::Ask(grants, rule) = decide(&policy("ask").into(), &manifest, "read") else {
+        panic!("the directory asks");
+    };
+    assert_eq!(rule.to_string(), "toolcell.toml:2 tool.files.files[0]");
+    assert!(
+        grants.check_file("/work/a", FileAccess::Read).is_allowed(),
+        "once consented"
+    );
+    let below = Layers::from(policy("ask")).with(Layer::Session, policy("deny"));
+    let decision = decide(&below, &manifest, "read");
+    assert_eq!(
+        decision.effect(),
+        Effect::Ask,
+        "leaving it out below must not loosen the rest"
+    );
+    let grants = decision.grants().unwrap();
+    assert!(grants.files().is_empty());
+    let verdict = grants.check_file("/work/a", FileAccess::Read);
+    assert_eq!(
+        (verdict.effect, verdict.rule.layer),
+        (Effect::Deny, Some(Layer::Session))
+    );
+    assert_eq!(
+        decide(&policy("deny").into(), &manifest, "read").effect(),
+        Effect::Allow
+    );
+}

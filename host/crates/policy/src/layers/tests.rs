@@ -183,6 +183,25 @@ fn two_layers_mean_one_directory_only_when_it_is_the_same_place() {
 }
 
 #[test]
+fn a_lower_layer_cannot_turn_a_wildcard_into_a_private_name() {
+    let net = |to: &str| read(&format!("[tool.pack]\nnet = [{{ to = \"{to}\" }}]"));
+    let special = |upper: &str, lower: &str| {
+        let layers = Layers::new()
+            .with(Layer::System, net(upper))
+            .with(Layer::Project, net(lower));
+        let decision = decide(&layers, &package("net = [{ to = \"any\" }]"), "read");
+        let url = "https://db.corp.internal/".parse().unwrap();
+        let grants = decision.grants().unwrap();
+        assert!(grants.check_net("GET", &url).is_allowed());
+        grants.net_grant(&url).unwrap().allows_special_addresses()
+    };
+    let (wild, exact) = ("https://*.corp.internal", "https://db.corp.internal");
+    assert!(special(exact, exact));
+    assert!(!special(wild, exact));
+    assert!(!special(exact, wild));
+}
+
+#[test]
 fn what_a_lower_layer_writes_in_vain_is_reported() {
     let system = r#"
 [default.limits]
@@ -252,7 +271,7 @@ fn effects(layers: &Layers, manifest: &Manifest) -> Vec<Effect> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(96))]
+    #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
     fn a_layer_below_a_ceiling_never_widens(upper in ceiling(), lower in policy(), manifest in manifest()) {

@@ -111,7 +111,7 @@ fn refuse(cases: &[(String, &str)]) {
 }
 
 #[test]
-fn bad_values_of_package_and_tools_are_refused() {
+fn bad_names_and_versions_are_refused() {
     refuse(&[
         (
             with("", "").replace("name = \"a\"", "name = \"My_Tool\""),
@@ -152,6 +152,12 @@ fn bad_values_of_package_and_tools_are_refused() {
             with("", "").replace("input = { type = \"object\" }", ""),
             "`tool[0].input` is missing",
         ),
+    ]);
+}
+
+#[test]
+fn bad_schemas_and_descriptions_are_refused() {
+    refuse(&[
         (
             with("", "").replace("\"object\"", "\"string\""),
             "must describe an object",

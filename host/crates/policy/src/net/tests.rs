@@ -254,6 +254,7 @@ fn paths_that_hide_something_are_refused() {
         "/a%0d%0ab",
         "/a%250a",
         "/%2e%2e%2fetc",
+        "/a%252525252541",
     ] {
         let address = format!("https://h.example{path}");
         assert!(RequestPath::of(&url(&address)).is_err(), "{path}");
@@ -267,6 +268,8 @@ fn paths_that_hide_something_are_refused() {
         "/a;b=1/c",
         "/...",
         "/.well-known/x",
+        "/a%2541",
+        "/a%25252541",
         "/a.b",
     ] {
         let address = format!("https://h.example{path}");

@@ -30,6 +30,13 @@ pub(super) fn written(reader: &mut Reader<'_>, entry: &Entry<'_>) -> WrittenLimi
 }
 
 fn value(reader: &mut Reader<'_>, entry: &Entry<'_>, info: &LimitInfo) -> Option<LimitValue> {
+    // A bare number lacks its unit; the text of it makes the message say what is wrong, and the hint how to write it.
+    let written = reader
+        .source
+        .text
+        .get(entry.node.span())
+        .unwrap_or_default()
+        .to_owned();
     let (number, value) = match info.unit {
         LimitUnit::Count => {
             let number = reader.number(entry)?;
@@ -40,7 +47,7 @@ fn value(reader: &mut Reader<'_>, entry: &Entry<'_>, info: &LimitInfo) -> Option
             (bytes, LimitValue::Number(bytes))
         }
         LimitUnit::Duration => {
-            let text = reader.string(entry)?;
+            let text = entry.node.value.as_str().unwrap_or(&written);
             let parsed = parse_duration(text).and_then(|it| u64::try_from(it.as_millis()).ok());
             let millis = or_unreadable(
                 reader,
@@ -53,7 +60,7 @@ fn value(reader: &mut Reader<'_>, entry: &Entry<'_>, info: &LimitInfo) -> Option
             (millis, LimitValue::Number(millis))
         }
         LimitUnit::Rate => {
-            let text = reader.string(entry)?;
+            let text = entry.node.value.as_str().unwrap_or(&written);
             let rate = or_unreadable(
                 reader,
                 entry,

@@ -132,10 +132,7 @@ is = "forbid"
         (9, "`get` is not a method that can be granted"),
         (10, "there is no key `aprove` in `tool.github`"),
         (11, "there is no key `memroy` in `tool.github.limits`"),
-        (
-            11,
-            "`tool.github.limits.time` must be a string, and is a whole number",
-        ),
+        (11, "`30` is not a duration"),
         (11, "`tool.github.limits.output` cannot be zero"),
         (13, "`expect[0]` names no access"),
         (15, "`expect[0].is` cannot be `forbid`"),
