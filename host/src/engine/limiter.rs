@@ -21,6 +21,8 @@ pub(crate) enum Exceeded {
     Memory {
         /// The sum it would have been.
         wanted_bytes: u64,
+        /// The highest sum that is allowed.
+        limit_bytes: u64,
     },
     /// Elements of one table.
     Table {
@@ -62,8 +64,10 @@ impl ResourceLimiter for Limiter {
         let more = desired.saturating_sub(current) as u64;
         let wanted_bytes = self.used_bytes.saturating_add(more);
         if wanted_bytes > self.limit_bytes {
-            self.exceeded
-                .get_or_insert(Exceeded::Memory { wanted_bytes });
+            self.exceeded.get_or_insert(Exceeded::Memory {
+                wanted_bytes,
+                limit_bytes: self.limit_bytes,
+            });
             return Ok(false);
         }
         self.used_bytes = wanted_bytes;
@@ -111,7 +115,10 @@ mod tests {
         assert_eq!(limiter.peak_bytes(), 100);
         assert_eq!(
             limiter.exceeded(),
-            Some(Exceeded::Memory { wanted_bytes: 101 })
+            Some(Exceeded::Memory {
+                wanted_bytes: 101,
+                limit_bytes: 100
+            })
         );
     }
 

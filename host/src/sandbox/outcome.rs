@@ -93,10 +93,15 @@ fn stopped(error: &wasmtime::Error, memory: Option<Exceeded>) -> ToolFailure {
         return ToolFailure::new(*kind, "the call reached a limit");
     }
     match memory {
-        Some(Exceeded::Memory { wanted_bytes }) => {
+        Some(Exceeded::Memory {
+            wanted_bytes,
+            limit_bytes,
+        }) => {
             return ToolFailure::new(
                 ErrorKind::LimitMemory,
-                format!("the tool asked for {wanted_bytes} bytes of memory, more than it may have"),
+                format!(
+                    "the tool asked for {wanted_bytes} bytes of memory; {limit_bytes} are allowed"
+                ),
             );
         }
         Some(Exceeded::Table { wanted }) => {
