@@ -31,19 +31,6 @@ use crate::{
 /// Runs tools. Cloning it is cheap, and all clones are one host.
 ///
 /// It must be used inside a Tokio runtime with time and I/O enabled.
-///
-/// ```no_run
-/// use serde_json::json;
-/// use toolcell::{Policy, ToolCall, ToolHost};
-///
-/// # async fn example(policy: &str) -> Result<(), Box<dyn std::error::Error>> {
-/// let host = ToolHost::builder().policy(Policy::from_toml(policy)?).build()?;
-/// host.load_file("weather.wasm").await?;
-/// let result = host.call(ToolCall::new("weather", json!({ "city": "Lisbon" }))).await?;
-/// println!("{}", result.text());
-/// # Ok(())
-/// # }
-/// ```
 #[derive(Clone)]
 pub struct ToolHost {
     shared: Arc<Shared>,

@@ -1,4 +1,23 @@
 //! Runs the tools of an AI agent as WebAssembly components that hold nothing but what they were granted.
+//!
+//! [`ToolHost`] is the way in: it loads packages, asks the policy once for each tool, and carries out calls. Every call
+//! runs in a sandbox of its own, under limits that are all finite, and is on record before its result is handed out.
+//!
+//! ```no_run
+//! use serde_json::json;
+//! use toolcell::{Policy, ToolCall, ToolHost};
+//!
+//! # async fn example(policy: &str) -> Result<(), Box<dyn std::error::Error>> {
+//! let host = ToolHost::builder().policy(Policy::from_toml(policy)?).build()?;
+//! host.load_file("weather.wasm").await?;
+//! let result = host.call(ToolCall::new("weather", json!({ "city": "Lisbon" }))).await?;
+//! println!("{}", result.text());
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! What the model should hear of is an `Ok` with [`ToolResult::failure`]; an [`Error`] is for the embedder. The policy's
+//! own words, such as [`Policy`] and [`Decision`], come from the crate `toolcell-policy`.
 
 pub mod audit;
 mod builtin;

@@ -35,8 +35,8 @@ pub(crate) use state::Setup;
 pub use stdio::Stdio;
 
 /// A guest computes for so many ticks of the engine's clock, of a millisecond each, before it gives way to other calls
-/// and its limits are looked at.
-const SLICE_TICKS: u64 = 5;
+/// and its limits are looked at. It is short, so that even a full host of guests that never rest answers in time.
+const SLICE_TICKS: u64 = 2;
 
 /// A component that is compiled and linked: a call only makes a store and copies memory images.
 #[derive(Clone)]

@@ -40,13 +40,17 @@ impl Callee for Nested {
             let (call_id, tool) = (call.id.clone(), call.tool.clone());
             match self.shared.call(call, &self.context, nesting).await {
                 Ok(result) => result,
-                // The log that took no record of this call will take none of its caller, whose result is withheld.
-                Err(error) => ToolResult {
+                // The log that took no record of this call will take none of its caller, whose result is withheld. What
+                // went wrong may name paths of the host, and is not for a tool.
+                Err(_) => ToolResult {
                     call_id,
                     tool,
                     content: Vec::new(),
                     structured: None,
-                    failure: Some(ToolFailure::new(ErrorKind::Internal, error.message())),
+                    failure: Some(ToolFailure::new(
+                        ErrorKind::Internal,
+                        "the host failed during the call",
+                    )),
                     usage: Usage::default(),
                     denials: Vec::new(),
                 },

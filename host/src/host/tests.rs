@@ -1,3 +1,7 @@
+#[cfg(feature = "builtin-tools")]
+mod builtin;
+mod program;
+
 use std::{
     sync::Mutex,
     time::{Duration, Instant},
@@ -450,212 +454,20 @@ async fn a_wrong_schema_is_a_load_error() {
     assert!(host.tools().is_empty());
 }
 
-#[cfg(feature = "builtin-tools")]
-mod builtin {
-    use super::*;
-
-    const FILES: &str = "[tool.files]\nfrom = \"builtin:files\"\nfiles = [{ host = \".\", guest = \"/work\", access = \"write\" }]";
-
-    async fn files(dir: &std::path::Path, more: &str) -> (ToolHost, Seen) {
-        let seen = Seen::default();
-        let text = format!("{FILES}\n{more}");
-        let host = builder(&text)
-            .base_dir(dir)
-            .audit(seen.clone())
-            .build()
-            .unwrap();
-        host.load_policy_tools().await.unwrap();
-        (host, seen)
-    }
-
-    fn read(path: &str) -> ToolCall {
-        ToolCall::new("files_read", json!({ "path": path }))
-    }
-
-    #[tokio::test]
-    async fn a_granted_file_is_read_and_on_record() {
-        let dir = tempfile::tempdir().unwrap();
-        std::fs::write(dir.path().join("a.txt"), "hello").unwrap();
-        let (host, seen) = files(dir.path(), "").await;
-        let result = host.call(read("/work/a.txt")).await.unwrap();
-        assert!(result.text().contains("hello"), "{result:?}");
-        let paths = seen.pick(|record| match record {
-            AuditRecord::Call(call) => Some(call.paths.clone()),
-            _ => None,
-        });
-        assert!(
-            paths[0]
-                .iter()
-                .any(|it| it.path == "/work/a.txt" && it.used == "read"),
-            "{paths:?}"
-        );
-    }
-
-    #[tokio::test]
-    async fn a_file_outside_the_grant_is_denied_with_the_rule() {
-        let dir = tempfile::tempdir().unwrap();
-        let (host, seen) = files(dir.path(), "").await;
-        let result = host.call(read("/etc/passwd")).await.unwrap();
-        assert_eq!(kind(&result), ErrorKind::Denied, "{result:?}");
-        assert_eq!(result.denials[0].capability, "files");
-        assert_eq!(result.denials[0].access, "read /etc/passwd");
-        let rule = result.failure.unwrap().rule.unwrap();
-        assert!(rule.starts_with("default: "), "{rule}");
-        assert_eq!(seen.outcomes(), [Outcome::Failed(ErrorKind::Denied)]);
-    }
-
-    #[tokio::test]
-    async fn writing_is_counted_and_bounded() {
-        let dir = tempfile::tempdir().unwrap();
-        let (host, _) = files(dir.path(), "limits = { written = \"1KiB\" }").await;
-        let write = |bytes: usize| {
-            let input = json!({ "path": "/work/b.txt", "content": "x".repeat(bytes) });
-            host.call(ToolCall::new("files_write", input))
-        };
-        let result = write(1_000).await.unwrap();
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn guests_that_never_rest_do_not_hold_up_another_tool() {
+    let host = builder("[default.limits]\ntime = \"60s\"\ncpu = \"60s\"\nconcurrency = 3")
+        .build()
+        .unwrap();
+    host.load_bytes("t", tool("", SPIN)).await.unwrap();
+    host.load_bytes("quick", tool("", ECHO)).await.unwrap();
+    let spinning: Vec<_> = (0..3).map(|_| spin(&host)).collect();
+    for _ in 0..20 {
+        let result = host.call_with(call("quick"), &until(20_000)).await.unwrap();
         assert!(!result.is_error(), "{result:?}");
-        assert_eq!(
-            (result.usage.written_bytes, result.usage.files_created),
-            (1_000, 1)
-        );
-        assert_eq!(kind(&write(2_000).await.unwrap()), ErrorKind::LimitFiles);
     }
-
-    #[tokio::test]
-    async fn a_grant_on_the_hosts_own_state_is_refused() {
-        let dir = tempfile::tempdir().unwrap();
-        let host = builder(FILES)
-            .base_dir(dir.path())
-            .cache_dir(dir.path().join("cache"))
-            .build()
-            .unwrap();
-        let error = host.load_policy_tools().await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::InvalidPolicy);
-        assert!(
-            error
-                .message()
-                .contains("toolcell.toml:3 tool.files.files[0]"),
-            "{error}"
-        );
-    }
-
-    #[tokio::test]
-    async fn a_relative_grant_needs_a_directory_to_start_from() {
-        let host = builder(FILES).build().unwrap();
-        let error = host.load_policy_tools().await.unwrap_err();
-        assert!(error.message().contains("is a relative path"), "{error}");
-    }
-
-    #[test]
-    fn every_builtin_is_an_acceptable_package_under_its_own_name() {
-        let names: Vec<&str> = crate::builtins().map(|(name, _)| name).collect();
-        assert!(names.contains(&"files"), "{names:?}");
-        for (name, bytes) in crate::builtins() {
-            let package = crate::Package::parse(name, bytes).unwrap();
-            assert_eq!(package.manifest().name, name);
-            assert!(crate::builtin(name).is_some());
-        }
-    }
-}
-
-mod program {
-    use std::io::Write;
-
-    use super::*;
-    use crate::{Stdio, WasiGrant, WasiProgram};
-
-    fn program(body: &str) -> Arc<[u8]> {
-        let text = format!(
-            r#"(component
-                (core module $m (func (export "run") (result i32) {body}))
-                (core instance $i (instantiate $m))
-                (func $run (result (result)) (canon lift (core func $i "run")))
-                (instance $r (export "run" (func $run)))
-                (export "wasi:cli/run@0.2.0" (instance $r)))"#
-        );
-        wat::parse_str(text).unwrap().into()
-    }
-
-    /// Somebody who reads what a program prints.
-    #[derive(Clone, Default)]
-    struct Reader(Arc<std::sync::Mutex<Vec<u8>>>);
-
-    impl Write for Reader {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0.lock().unwrap().extend(bytes);
-            Ok(bytes.len())
-        }
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
-
-    async fn run(component: Arc<[u8]>, files: Vec<WasiGrant>) -> Result<crate::WasiExit> {
-        let program = WasiProgram {
-            component,
-            args: vec!["program".into()],
-            env: vec![("A".into(), "\"'=".into())],
-            files,
-            stdio: Stdio {
-                stdin: Box::new(tokio::io::empty()),
-                stdout: Box::new(Reader::default()),
-                stderr: Box::new(Reader::default()),
-            },
-        };
-        let host = builder("").build().unwrap();
-        host.run_program(program, &until(5_000)).await
-    }
-
-    #[tokio::test]
-    async fn its_exit_status_is_told() {
-        for status in [0, 1] {
-            let exit = run(program(&format!("(i32.const {status})")), Vec::new())
-                .await
-                .unwrap();
-            assert_eq!(exit.status, Some(status));
-        }
-        let exit = run(program("(unreachable)"), Vec::new()).await.unwrap();
-        assert_eq!(
-            (exit.status, exit.failure.unwrap().kind),
-            (None, ErrorKind::Trap)
-        );
-    }
-
-    #[tokio::test]
-    async fn a_tool_is_no_program() {
-        let error = run(tool("", ECHO).into(), Vec::new()).await.unwrap_err();
-        assert!(error.message().contains("so it is no program"), "{error}");
-        let host = builder("").build().unwrap();
-        let error = host
-            .load_bytes("p", program("(i32.const 0)"))
-            .await
-            .unwrap_err();
-        assert!(error.message().contains("so it is no tool"), "{error}");
-    }
-
-    #[tokio::test]
-    async fn directories_that_no_tool_may_have_are_refused() {
-        let grant: WasiGrant = "read:/proc=/".parse().unwrap();
-        let error = run(program("(i32.const 0)"), vec![grant])
-            .await
-            .unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::InvalidPolicy);
-        let dir = tempfile::tempdir().unwrap();
-        let grant = format!("write:{}=/work", dir.path().display())
-            .parse()
-            .unwrap();
-        assert!(run(program("(i32.const 0)"), vec![grant]).await.is_ok());
-    }
-
-    #[test]
-    fn grants_are_read_from_text() {
-        let grant: WasiGrant = "read:./a=b=/c".parse().unwrap();
-        assert_eq!(
-            (grant.host.to_str(), grant.guest.as_str()),
-            (Some("./a=b"), "/c")
-        );
-        for wrong in ["", "read", "read:a", "run:a=/b", "read:=/b", "read:a=b"] {
-            assert!(wrong.parse::<WasiGrant>().is_err(), "{wrong}");
-        }
+    for (running, cancel) in spinning {
+        cancel.cancel();
+        assert_eq!(kind(&running.await.unwrap().unwrap()), ErrorKind::Cancelled);
     }
 }
