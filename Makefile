@@ -44,7 +44,8 @@ test-fast: ## run the unit tests of the host crates alone
 lint: setup ## formatting and lints, warnings are errors
 	$(CARGO) fmt --all --check
 	$(CARGO) fmt --manifest-path guest-tools/Cargo.toml --all --check
-	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	$(CARGO) clippy --locked --workspace --all-targets --features toolcell/test-support -- -D warnings
+	$(CARGO) clippy --locked --manifest-path guest-tools/Cargo.toml --all-targets --all-features --target-dir target/guests -- -D warnings
 
 fmt: ## format everything
 	$(CARGO) fmt --all
