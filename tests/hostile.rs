@@ -494,7 +494,12 @@ async fn the_host_is_well_after_all_that() {
 
 #[test]
 fn every_guest_is_run_by_a_test() {
-    let mut text = include_str!("hostile.rs").to_owned() + include_str!("mcp.rs");
+    let sources = [
+        include_str!("embedding.rs"),
+        include_str!("hostile.rs"),
+        include_str!("mcp.rs"),
+    ];
+    let mut text = sources.concat();
     for case in names(&tests().join("cases")) {
         text += &fs::read_to_string(tests().join(format!("cases/{case}/policy.toml")))
             .unwrap_or_default();
