@@ -71,11 +71,10 @@ fn usage_failure(arguments: &[OsString], error: &clap::Error) -> Failure {
     let mut message = message.to_owned();
     let mut help = Vec::new();
     for line in lines {
-        match line
-            .strip_prefix("tip: ")
-            .or_else(|| line.strip_prefix("Usage: "))
-        {
-            Some(hint) => help.push(hint.to_owned()),
+        let tip = line.strip_prefix("tip: ").map(str::to_owned);
+        let usage = || Some(format!("usage: {}", line.strip_prefix("Usage: ")?));
+        match tip.or_else(usage) {
+            Some(hint) => help.push(hint),
             None if line.starts_with("For more information") => {}
             None if help.is_empty() => {
                 message.push(' ');
@@ -102,6 +101,7 @@ fn dispatch(verb: Verb) -> Outcome {
         Verb::Run(arguments) => block_on(verbs::run::run(arguments)),
         Verb::Serve(arguments) => block_on(verbs::serve::serve(arguments)),
         Verb::Tools(arguments) => block_on(verbs::tools::tools(arguments)),
+        Verb::WasiRun(arguments) => block_on(verbs::wasi_run::wasi_run(arguments)),
     }
 }
 

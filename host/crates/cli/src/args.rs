@@ -63,6 +63,9 @@ pub(crate) enum Verb {
     Explain(ExplainArgs),
     /// Print a script that completes commands in a shell
     Completions(CompletionsArgs),
+    /// Run a plain WASI command under the same grant code, for conformance suites
+    #[command(hide = true)]
+    WasiRun(WasiRunArgs),
 }
 
 /// The verbs in their groups, as help shows them. A test holds that none is forgotten.
@@ -95,6 +98,7 @@ pub(crate) fn command() -> clap::Command {
     // The subcommands are in the template already; hiding them keeps `{all-args}` from listing them again.
     command
         .help_template(template)
+        .override_usage("toolcell [OPTIONS] <VERB>")
         .mut_subcommands(|verb| verb.hide(true))
         .after_help(
             "`toolcell VERB --help` says more. `toolcell doctor` lists the environment variables.",
@@ -136,7 +140,7 @@ pub(crate) struct RunArgs {
     /// What the agent shall do; `-` reads it from standard input
     #[arg(required_unless_present = "resume", conflicts_with = "resume")]
     pub(crate) task: Option<String>,
-    /// `anthropic:MODEL`, or `scripted:FILE` for recorded turns
+    /// `anthropic:MODEL`, or `scripted:FILE` for recorded turns [default: anthropic:claude-sonnet-5-5]
     #[arg(long, value_name = "MODEL", env = env::MODEL, hide_env_values = true)]
     pub(crate) model: Option<String>,
     /// What the model is told before the task
@@ -279,6 +283,22 @@ pub(crate) struct ExplainArgs {
 pub(crate) struct CompletionsArgs {
     /// The shell
     pub(crate) shell: clap_complete::Shell,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct WasiRunArgs {
+    /// A directory, `read:HOST=GUEST` or `write:HOST=GUEST`
+    #[arg(long = "grant", value_name = "ACCESS:HOST=GUEST")]
+    pub(crate) grants: Vec<toolcell::WasiGrant>,
+    /// A variable, `NAME=VALUE`
+    #[arg(long = "env", value_name = "NAME=VALUE")]
+    pub(crate) envs: Vec<String>,
+    /// The command, a component that exports `wasi:cli/run`
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub(crate) program: PathBuf,
+    /// Its arguments
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    pub(crate) args: Vec<String>,
 }
 
 #[cfg(test)]

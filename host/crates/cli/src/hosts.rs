@@ -148,7 +148,14 @@ fn read_package(path: &Path) -> Result<Package, Failure> {
     let stem = path
         .file_stem()
         .map_or("tool".into(), |stem| stem.to_string_lossy());
-    Ok(Package::parse(&stem, bytes)?)
+    Package::parse(&stem, bytes).map_err(|error| in_file(path, error))
+}
+
+/// Says which file it is about.
+pub(crate) fn in_file(path: &Path, error: toolcell::Error) -> Failure {
+    let mut failure = Failure::from(error);
+    failure.message = format!("{}: {}", path.display(), failure.message);
+    failure
 }
 
 /// Asks the person at the terminal, one question at a time.

@@ -25,6 +25,8 @@ pub(crate) fn token() -> CancellationToken {
             if cancel.is_cancelled() {
                 std::process::exit(i32::from(exit::INTERRUPTED));
             }
+            // A question that is open is given up.
+            output::release_terminal();
             output::note("stopping; press Ctrl-C again to end at once");
             cancel.cancel();
         }

@@ -11,6 +11,7 @@ use std::{
 use miette::{GraphicalReportHandler, GraphicalTheme};
 use serde_json::{Value, json};
 use toolcell::text::escape_control;
+use toolcell_policy::Problem;
 
 use crate::{
     failure::Failure,
@@ -88,10 +89,14 @@ pub(crate) fn piece(text: &str) {
 pub(crate) fn with_terminal<T>(ask: impl FnOnce() -> T) -> T {
     *held() = Some(Vec::new());
     let answer = ask();
-    for line in held().take().unwrap_or_default() {
-        note(line);
-    }
+    release_terminal();
     answer
+}
+
+/// Shows what was kept back; also when a question is given up before it was answered.
+pub(crate) fn release_terminal() {
+    let lines = held().take();
+    lines.unwrap_or_default().iter().for_each(note);
 }
 
 fn held() -> MutexGuard<'static, Option<Vec<String>>> {
@@ -133,10 +138,16 @@ pub(crate) fn failure(failure: &Failure) {
         data(envelope);
         return;
     }
-    if !failure.problems.is_empty() {
+    if let [first, ..] = failure.problems.as_ref() {
         for problem in failure.problems.iter() {
-            note(diagnostic(problem).trim_end_matches('\n'));
+            note(diagnostic(&Shown(problem)).trim_end_matches('\n'));
         }
+        let count = style::count(failure.problems.len(), "problem");
+        let code = paint(style::BAD, failure.kind.code());
+        note(format!(
+            "{code}: {count} in {}",
+            escape_control(first.file())
+        ));
         return;
     }
     let message: Vec<_> = failure.message.lines().map(escape_control).collect();
@@ -183,6 +194,32 @@ pub(crate) fn diagnostic(problem: &dyn miette::Diagnostic) -> String {
         Ok(()) => text,
         // Rendering only fails when a span lies outside its text; the message is still worth showing.
         Err(_) => format!("{problem}\n"),
+    }
+}
+
+/// A problem without its code, which is said once and not over every problem.
+#[derive(Debug)]
+struct Shown<'a>(&'a Problem);
+
+impl std::fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl std::error::Error for Shown<'_> {}
+
+impl miette::Diagnostic for Shown<'_> {
+    fn help<'b>(&'b self) -> Option<Box<dyn std::fmt::Display + 'b>> {
+        miette::Diagnostic::help(self.0)
+    }
+
+    fn source_code(&self) -> Option<&dyn miette::SourceCode> {
+        self.0.source_code()
+    }
+
+    fn labels(&self) -> Option<Box<dyn Iterator<Item = miette::LabeledSpan> + '_>> {
+        self.0.labels()
     }
 }
 

@@ -158,9 +158,14 @@ fn read_if_there(path: &Path) -> Result<Option<String>, Failure> {
     }
 }
 
+/// The working directory.
+pub(crate) fn working_directory() -> Result<PathBuf, Failure> {
+    current_dir().map_err(|error| Failure::io("find", Path::new("."), &error))
+}
+
 /// The nearest `toolcell.toml`, from the working directory upwards.
 pub(crate) fn nearest() -> Result<Option<PathBuf>, Failure> {
-    let here = current_dir().map_err(|error| Failure::io("find", Path::new("."), &error))?;
+    let here = working_directory()?;
     let found = here
         .ancestors()
         .map(|dir| dir.join(dirs::POLICY_FILE))

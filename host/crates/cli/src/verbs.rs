@@ -12,3 +12,4 @@ pub(crate) mod run;
 pub(crate) mod serve;
 pub(crate) mod tools;
 pub(crate) mod trust;
+pub(crate) mod wasi_run;

@@ -35,7 +35,18 @@ fn place(file: Option<PathBuf>) -> Result<PathBuf, Failure> {
     }
 }
 
+/// Where nothing was logged yet there is nothing to check, which is no fault of anybody's.
+fn there(path: &Path) -> Result<(), Failure> {
+    if path.exists() {
+        return Ok(());
+    }
+    let message = format!("there is no audit log at {}", path.display());
+    Err(Failure::new(ErrorKind::Unavailable, message)
+        .help("the first call begins one; a log elsewhere can be named"))
+}
+
 fn verify(path: &Path) -> Outcome {
+    there(path)?;
     let found = audit::verify_file(path).map_err(|error| failure::audit(&error))?;
     let value = json!({
         "file": path.display().to_string(),
@@ -83,6 +94,7 @@ fn verify(path: &Path) -> Outcome {
 }
 
 fn show(path: &Path, last: usize, call: Option<&str>) -> Outcome {
+    there(path)?;
     let entries = audit::read_file(path).map_err(|error| failure::audit(&error))?;
     let mut shown = std::collections::VecDeque::new();
     let mut broken = Vec::new();

@@ -50,7 +50,9 @@ pub(crate) async fn demo(arguments: DemoArgs) -> Outcome {
         introduce(&arguments, &scratch)?;
     }
     run::announce(&place, &in_force.audit, show);
+    // One call after the other, so that the story reads the same each time.
     let agent = AgentBuilder::new(Arc::new(host), model)
+        .parallel(1)
         .build()
         .map_err(run::failed)?;
     let context = RunContext {
@@ -96,9 +98,11 @@ fn introduce(arguments: &DemoArgs, scratch: &Scratch) -> Result<(), Failure> {
         "The model's turns were recorded, so neither a key nor a network is needed.\n"
     });
     text.push_str("\nThe policy grants it this, and nothing else:\n");
-    for (_, tool) in policy.tools() {
-        text.push_str(&describe::text(&describe::tool_policy(tool)));
-    }
+    let grants: Vec<_> = policy
+        .tools()
+        .flat_map(|(_, tool)| describe::tool_policy(tool))
+        .collect();
+    text.push_str(&describe::text(&grants));
     text.push_str(&format!(
         "\n{} {}\n",
         paint(style::BOLD, "Task:"),

@@ -71,12 +71,13 @@ fn note(import: &str) -> Option<&'static str> {
 fn human(package: &Package) -> String {
     let (manifest, inspection) = (package.manifest(), package.inspection());
     let heading = |text: &str| format!("\n{}\n", paint(style::BOLD, text));
-    let mut text = format!(
-        "{} {}  {}\n",
+    let about = format!(
+        "{} {}  {}",
         paint(style::BOLD, escape_control(&manifest.name)),
         escape_control(&manifest.version),
         escape_control(&manifest.description)
     );
+    let mut text = format!("{}\n", about.trim_end());
     let from = if inspection.manifest.is_some() {
         ""
     } else {
@@ -109,7 +110,8 @@ fn human(package: &Package) -> String {
 
 fn tool_text(name: &str, tool: &ToolDefinition) -> String {
     let about = style::one_line(tool.description.lines().next().unwrap_or_default(), 100);
-    let mut text = format!("  {}  {about}\n", paint(style::BOLD, escape_control(name)));
+    let head = format!("  {}  {about}", paint(style::BOLD, escape_control(name)));
+    let mut text = format!("{}\n", head.trim_end());
     text.push_str(&format!(
         "    input  {}\n",
         escape_control(&tool.input.to_string())

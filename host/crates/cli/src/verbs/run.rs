@@ -137,9 +137,9 @@ fn finish(
     timeline: &Timeline,
     ended: Result<RunReport, Failure>,
 ) -> Outcome {
-    let resume = resume_hint(arguments, spec, place);
+    let resume = || resume_hint(arguments, spec, place);
     let report = ended.map_err(|failure| Failure {
-        help: failure.help.or_else(|| resume.clone()),
+        help: failure.help.or_else(resume),
         ..failure
     })?;
     let data = json!({
@@ -149,7 +149,7 @@ fn finish(
         "transcript": place.transcript.display().to_string(),
         "audit": audit.display().to_string(),
     });
-    if !output::json() {
+    if !output::json() && !arguments.events {
         summary(&report, place, audit, timeline);
     }
     match (report.outcome.code(), arguments.events) {
@@ -160,25 +160,22 @@ fn finish(
         }
         // The last event has told it already.
         (Some(kind), true) => Ok(exit::status(kind)),
-        (Some(kind), false) => Err(outcome_failure(kind, &report.outcome, resume).data(data)),
+        (Some(kind), false) => Err(outcome_failure(kind, &report.outcome, resume()).data(data)),
     }
 }
 
 fn outcome_failure(kind: ErrorKind, outcome: &RunOutcome, resume: Option<String>) -> Failure {
-    let message = match outcome {
-        RunOutcome::Failed { message, .. } => message.clone(),
-        other => other.to_string(),
+    let (message, help) = match outcome {
+        RunOutcome::Failed { message, .. } => (message.clone(), resume),
+        RunOutcome::Cancelled => ("the run was interrupted".to_owned(), resume),
+        RunOutcome::BudgetExceeded { budget, .. } => {
+            let higher = resume.map(|resume| format!("{resume} --max-{budget} …"));
+            (outcome.to_string(), higher)
+        }
+        other => (other.to_string(), None),
     };
     let failure = Failure::new(kind, message);
-    match outcome {
-        RunOutcome::Failed { .. } | RunOutcome::Cancelled | RunOutcome::BudgetExceeded { .. } => {
-            Failure {
-                help: resume,
-                ..failure
-            }
-        }
-        _ => failure,
-    }
+    Failure { help, ..failure }
 }
 
 fn summary(report: &RunReport, place: &Place, audit: &Path, timeline: &Timeline) {
@@ -206,8 +203,12 @@ fn summary(report: &RunReport, place: &Place, audit: &Path, timeline: &Timeline)
         ));
     }
     facts.push(style::duration(spent.time_ms.saturating_mul(1000)));
+    let ended = match report.outcome.code() {
+        None => "finished",
+        Some(_) => "ended",
+    };
     let lines = [
-        format!("{}: {}", report.outcome, facts.join(", ")),
+        format!("{ended}: {}", facts.join(", ")),
         format!("transcript: {}", place.transcript.display()),
         format!("audit log:  {}", audit.display()),
     ];
@@ -221,17 +222,28 @@ fn resume_hint(arguments: &RunArgs, spec: &str, place: &Place) -> Option<String>
     if !place.transcript.exists() {
         return None;
     }
-    let mut command = format!(
-        "go on with it: toolcell run --resume {} --model {spec}",
-        place.id
-    );
+    let file = |path: &Path| quoted(&path.display().to_string());
+    let mut command = format!("go on with it: toolcell run --resume {}", place.id);
+    command.push_str(&format!(" --model {}", quoted(spec)));
     if let Some(policy) = &arguments.policy.policy {
-        command.push_str(&format!(" --policy {}", policy.display()));
+        command.push_str(&format!(" --policy {}", file(policy)));
+    }
+    if let Some(system) = &arguments.system {
+        command.push_str(&format!(" --system {}", quoted(system)));
     }
     if !place.usual {
-        command.push_str(&format!(" --transcript {}", place.transcript.display()));
+        command.push_str(&format!(" --transcript {}", file(&place.transcript)));
     }
     Some(command)
+}
+
+/// A word for a shell.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@=,+".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', "'\\''"))
 }
 
 fn place(arguments: &RunArgs, dirs: &Dirs) -> Result<Place, Failure> {

@@ -1,0 +1,301 @@
+//! `call`, `tools`, `inspect`, `serve`, `wasi-run`.
+
+use crate::{
+    cell::{Cell, golden},
+    common,
+};
+
+const READ: &str = r#"{"path":"/work/a.txt"}"#;
+
+#[test]
+fn a_call_answers() {
+    let cell = Cell::new();
+    cell.file("input.json", READ);
+    golden!(
+        "call",
+        cell.run(&["call", "--policy", "policy.toml", "files_read", READ])
+            .exits(0),
+        cell.run(&[
+            "call",
+            "--policy",
+            "policy.toml",
+            "files_read",
+            READ,
+            "--json"
+        ])
+        .exits(0),
+        cell.run(&[
+            "call",
+            "--policy",
+            "policy.toml",
+            "files_read",
+            "@input.json"
+        ])
+        .exits(0),
+        cell.run_with(
+            READ,
+            &["call", "--policy", "policy.toml", "files_read", "-"]
+        )
+        .exits(0),
+        cell.run(&[
+            "call",
+            "--component",
+            "builtin:calc",
+            "calc",
+            r#"{"expression":"2^100"}"#
+        ])
+        .exits(0),
+    );
+}
+
+#[test]
+fn a_denied_call_names_the_rule_and_exits_3() {
+    let cell = Cell::new();
+    golden!(
+        "call_denied",
+        cell.run(&[
+            "call",
+            "--policy",
+            "policy.toml",
+            "files_read",
+            r#"{"path":"/etc/passwd"}"#
+        ])
+        .exits(3),
+        cell.run(&[
+            "call",
+            "--policy",
+            "policy.toml",
+            "files_read",
+            r#"{"path":"/etc/passwd"}"#,
+            "--json"
+        ])
+        .exits(3),
+        cell.run(&[
+            "call",
+            "--policy",
+            "policy.toml",
+            "fetch",
+            r#"{"url":"https://example.net/"}"#
+        ])
+        .exits(3),
+        cell.run(&["call", "--component", "builtin:files", "files_read", READ])
+            .exits(3),
+    );
+}
+
+#[test]
+fn a_question_without_a_terminal_is_a_no() {
+    let cell = Cell::new();
+    cell.file(
+        "ask.toml",
+        "[tool.calc]\nfrom = \"builtin:calc\"\napprove = \"ask\"\n",
+    );
+    let input = r#"{"expression":"1"}"#;
+    golden!(
+        "call_asked",
+        cell.run(&["call", "--policy", "ask.toml", "calc", input])
+            .exits(3)
+    );
+}
+
+#[test]
+fn a_limit_exits_4_and_a_trap_5() {
+    let cell = Cell::new();
+    cell.file("stack.wasm", common::wat_guest("stack"));
+    cell.file("start.wasm", common::wat_guest("start"));
+    golden!(
+        "call_limits",
+        cell.run(&[
+            "call",
+            "--policy",
+            "policy.toml",
+            "files_read",
+            READ,
+            "--limit",
+            "memory=64KiB"
+        ])
+        .exits(4),
+        cell.run(&[
+            "call",
+            "--policy",
+            "policy.toml",
+            "files_read",
+            READ,
+            "--limit",
+            "output=4B"
+        ])
+        .exits(4),
+        cell.run(&[
+            "call",
+            "--policy",
+            "policy.toml",
+            "files_read",
+            READ,
+            "--limit",
+            "fuel=1000",
+            "--json"
+        ])
+        .exits(4),
+        cell.run(&[
+            "call",
+            "--component",
+            "start.wasm",
+            "start",
+            "--limit",
+            "time=50ms"
+        ])
+        .exits(4),
+        cell.run(&["call", "--component", "stack.wasm", "stack"])
+            .exits(5),
+    );
+}
+
+#[test]
+fn wrong_input_is_told_before_anything_runs() {
+    let cell = Cell::new();
+    let call = |tool, input| cell.run(&["call", "--policy", "policy.toml", tool, input]);
+    golden!(
+        "call_wrong_input",
+        call("files_red", "{}").exits(2),
+        call("files_read", "{}").exits(2),
+        call("files_read", r#"{"path":1}"#).exits(2),
+        call("files_read", "{path}").exits(2),
+        call("files_read", "@none.json").exits(1),
+        cell.run(&["call", "files_read", "{}"]).exits(2),
+        cell.run(&["call", "--policy", "none.toml", "files_read", "{}"])
+            .exits(2),
+        cell.run(&[
+            "call",
+            "--policy",
+            "policy.toml",
+            "--limit",
+            "tme=1s",
+            "calc",
+            "{}"
+        ])
+        .exits(2),
+        cell.run(&[
+            "call",
+            "--policy",
+            "policy.toml",
+            "--limit",
+            "time=fast",
+            "calc",
+            "{}"
+        ])
+        .exits(2),
+    );
+}
+
+#[test]
+fn what_is_no_component_is_refused() {
+    let cell = Cell::empty();
+    cell.file("core.wasm", [0, b'a', b's', b'm', 1, 0, 0, 0]);
+    cell.file("text.wasm", "hello");
+    cell.file("empty.wasm", "");
+    cell.file("undeclared.wasm", common::wat_guest("undeclared"));
+    golden!(
+        "no_component",
+        cell.run(&["call", "--component", "core.wasm", "x"])
+            .exits(2),
+        cell.run(&["call", "--component", "text.wasm", "x", "--json"])
+            .exits(2),
+        cell.run(&["call", "--component", "empty.wasm", "x"])
+            .exits(2),
+        cell.run(&["call", "--component", "none.wasm", "x"])
+            .exits(2),
+        cell.run(&["call", "--component", "undeclared.wasm", "x"])
+            .exits(2),
+        cell.run(&["call", "--component", "builtin:none", "x"])
+            .exits(2),
+        cell.run(&["inspect", "core.wasm"]).exits(2),
+        cell.run(&["inspect", "none.wasm"]).exits(2),
+    );
+}
+
+#[test]
+fn tools_are_listed_and_looked_into_without_running() {
+    let cell = Cell::new();
+    cell.file("stack.wasm", common::wat_guest("stack"));
+    golden!(
+        "tools",
+        cell.run(&["tools", "--policy", "policy.toml"]).exits(0),
+        cell.run(&["tools"]).exits(0),
+        cell.run(&["inspect", "stack.wasm"]).exits(0),
+    );
+    let json = cell
+        .run(&["inspect", "builtin:files", "--json"])
+        .exits(0)
+        .json();
+    let tools = json["data"]["tools"].as_array().unwrap();
+    let names: Vec<_> = tools
+        .iter()
+        .map(|tool| tool["public_name"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        names,
+        [
+            "files_read",
+            "files_write",
+            "files_edit",
+            "files_list",
+            "files_search"
+        ]
+    );
+    assert_eq!(json["data"]["requests"]["files"][0]["access"], "write");
+    let json = cell
+        .run(&["tools", "--policy", "policy.toml", "--json"])
+        .exits(0)
+        .json();
+    assert_eq!(json["data"]["tools"][0]["public_name"], "calc");
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_failure() {
+    let cell = Cell::empty();
+    let mut child = cell.start(&["explain"]);
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    let shown = cell.shown(&["explain"], &output);
+    assert_eq!((shown.status, shown.stderr.as_str()), (Some(0), ""));
+}
+
+#[test]
+fn serve_ends_when_its_client_goes_away() {
+    let cell = Cell::new();
+    let shown = cell
+        .run(&["serve", "--stdio", "--policy", "policy.toml"])
+        .exits(0);
+    assert_eq!(shown.stdout, "");
+}
+
+#[test]
+fn a_plain_wasi_program_runs_and_its_status_is_ours() {
+    const PROGRAM: &str = r#"(component
+        (core module $m (func (export "run") (result i32) (i32.const STATUS)))
+        (core instance $i (instantiate $m))
+        (func $run (result (result)) (canon lift (core func $i "run")))
+        (instance $r (export "run" (func $run)))
+        (export "wasi:cli/run@0.2.0" (instance $r)))"#;
+    let cell = Cell::new();
+    for status in ["0", "1"] {
+        let program = wat::parse_str(PROGRAM.replace("STATUS", status)).unwrap();
+        cell.file("program.wasm", program);
+        cell.run(&[
+            "wasi-run",
+            "--grant",
+            "read:workspace=/",
+            "program.wasm",
+            "--flag",
+        ])
+        .exits(status.parse().unwrap());
+    }
+    golden!(
+        "wasi_run",
+        cell.run(&["wasi-run", "--grant", "all:workspace=/", "program.wasm"])
+            .exits(2),
+        cell.run(&["wasi-run", "--grant", "read:none=/", "program.wasm"])
+            .exits(2),
+        cell.run(&["wasi-run", "policy.toml"]).exits(2),
+    );
+}

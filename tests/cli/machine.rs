@@ -1,0 +1,58 @@
+//! `doctor`, and machines on which something is missing.
+
+use crate::cell::{Cell, golden};
+
+#[test]
+fn doctor_reports_what_it_finds() {
+    let cell = Cell::new().env("ANTHROPIC_API_KEY", "sk-test-not-shown");
+    let shown = cell.run(&["doctor"]).exits(0);
+    for says in [
+        "wasmtime 48.",
+        "calc, fetch, files, time",
+        "ANTHROPIC_API_KEY is set",
+        "[DIR]/state",
+    ] {
+        assert!(shown.stdout.contains(says), "{says}: {shown}");
+    }
+    assert!(!shown.to_string().contains("sk-test"), "{shown}");
+    let json = cell.run(&["doctor", "--json"]).exits(0).json();
+    assert_eq!(json["data"]["environment"]["ANTHROPIC_API_KEY"], "(set)");
+    assert_eq!(json["data"]["failed"], 0);
+}
+
+#[test]
+fn a_state_directory_that_cannot_be_written_is_one_clear_line() {
+    let cell = Cell::new();
+    cell.file("plain", "no directory");
+    let state = cell.path("plain/state").display().to_string();
+    let cell = cell.env("TOOLCELL_STATE_DIR", &state);
+    let calc = r#"{"expression":"1"}"#;
+    golden!(
+        "no_state",
+        cell.run(&["call", "--policy", "policy.toml", "calc", calc])
+            .exits(1),
+        cell.run(&["demo"]).exits(1),
+        cell.run(&["trust", "policy.toml", "--yes"]).exits(1),
+    );
+    let shown = cell.run(&["doctor"]).exits(1);
+    assert!(shown.stdout.contains("✗ state"), "{shown}");
+}
+
+#[test]
+fn a_cache_that_cannot_be_written_is_no_obstacle() {
+    let cell = Cell::new();
+    cell.file("plain", "no directory");
+    let cache = cell.path("plain/cache").display().to_string();
+    let cell = cell.env("TOOLCELL_CACHE_DIR", &cache);
+    let shown = cell
+        .run(&[
+            "call",
+            "--policy",
+            "policy.toml",
+            "calc",
+            r#"{"expression":"6*7"}"#,
+        ])
+        .exits(0);
+    assert_eq!(shown.stdout, "42\n");
+    cell.run(&["doctor"]).exits(1);
+}

@@ -1,0 +1,20 @@
+//! The binary as people and scripts meet it: every test runs it and compares all that comes out with a golden file.
+//!
+//! `INSTA_UPDATE=always cargo test -p toolcell-cli --test cli` writes the golden files anew; look at the difference.
+
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "a test that fails may panic"
+)]
+
+mod audit;
+mod calls;
+mod cell;
+#[path = "../common/mod.rs"]
+mod common;
+mod demo;
+mod help;
+mod machine;
+mod policy;
+mod runs;
