@@ -22,12 +22,16 @@ use std::{
     net::TcpListener,
     path::Path,
     thread,
+    time::SystemTime,
 };
 
 use common::{guest, names, tests};
 use serde::Deserialize;
 use serde_json::Value;
-use toolcell::{Policy, ToolCall, ToolHost, ToolResult};
+use toolcell::{
+    Policy, ToolCall, ToolHost, ToolResult,
+    audit::{FileAudit, verify_file},
+};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -40,10 +44,14 @@ struct Call {
 async fn every_case_comes_out_as_expected() {
     let port = serve().to_string();
     let bless = std::env::var_os("BLESS").is_some();
+    // Most cases run the same few guests: each is compiled once.
+    let cache = tempfile::tempdir().unwrap();
     let mut differences = String::new();
     for name in names(&tests().join("cases")) {
         let case = tests().join("cases").join(&name);
-        let came = run(&case, &port).await.replace(&port, "@PORT@");
+        let came = run(&case, &port, cache.path())
+            .await
+            .replace(&format!(":{port}"), ":@PORT@");
         let file = case.join("expected.txt");
         let expected = fs::read_to_string(&file).unwrap_or_default();
         if bless {
@@ -59,7 +67,7 @@ async fn every_case_comes_out_as_expected() {
 }
 
 /// Runs the calls of a case, and tells what came of each.
-async fn run(case: &Path, port: &str) -> String {
+async fn run(case: &Path, port: &str, cache: &Path) -> String {
     let dir = tempfile::tempdir().unwrap();
     let base = dir.path();
     fs::create_dir_all(base.join("work/sub")).unwrap();
@@ -74,12 +82,15 @@ async fn run(case: &Path, port: &str) -> String {
         let name = name.trim_end_matches(".wasm");
         fs::copy(guest(name), base.join(format!("guests/{name}.wasm"))).unwrap();
     }
+    let log = base.join("audit.jsonl");
     let host = ToolHost::builder()
         .policy(
             Policy::parse("policy.toml", &policy)
                 .unwrap_or_else(|problems| panic!("{case:?}: {problems}")),
         )
-        .base_dir(base.to_owned())
+        .base_dir(base)
+        .cache_dir(cache.join("compiled"))
+        .audit(FileAudit::open(&log, SystemTime::now).unwrap())
         .build()
         .unwrap();
     let mut came = String::new();
@@ -99,12 +110,22 @@ async fn run(case: &Path, port: &str) -> String {
             .unwrap();
         came += &told(&result);
     }
-    let tree = base.display().to_string();
-    assert!(
-        !came.contains(&tree),
-        "{case:?}: a path of the host came out: {came}"
-    );
+    assert_discreet(base, &came, &log);
     came
+}
+
+/// Neither what came out nor the audit log, which is whole, tells a path of the host; and the log tells no values.
+fn assert_discreet(base: &Path, came: &str, log: &Path) {
+    assert!(verify_file(log).unwrap().is_intact());
+    let log = fs::read_to_string(log).unwrap();
+    let base = base.to_str().unwrap();
+    for text in [came, &log] {
+        assert!(!text.contains(base), "a path of the host came out: {text}");
+    }
+    assert!(log.contains(r#""type":"call""#), "{log}");
+    for value in ["hello-from-the-policy", "one\\ntwo"] {
+        assert!(!log.contains(value), "the audit log tells {value:?}: {log}");
+    }
 }
 
 fn read(path: &Path, port: &str) -> String {

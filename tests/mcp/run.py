@@ -16,7 +16,7 @@ from pathlib import Path
 
 MCP = "mcp==2.3.0"
 ROOT = Path(__file__).resolve().parent.parent.parent
-TARGET = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
+TARGET = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")).resolve()
 HOME = TARGET / "py"
 
 
@@ -31,7 +31,7 @@ def restart_with_client():
     os.execv(python, [str(python), __file__, *sys.argv[1:]])
 
 
-if Path(sys.prefix) != HOME:
+if Path(sys.prefix).resolve() != HOME:
     restart_with_client()
 
 import anyio  # noqa: E402
