@@ -97,7 +97,7 @@ impl Registry {
         let tools = self.read();
         let mut similar: Vec<(f64, &String)> = tools
             .keys()
-            .map(|known| (strsim::jaro_winkler(name, known), known))
+            .map(|known| (similarity(name, known), known))
             .filter(|(similarity, _)| *similarity > 0.75)
             .collect();
         similar.sort_by(|a, b| b.0.total_cmp(&a.0));
@@ -144,6 +144,16 @@ impl Registry {
 
     fn write(&self) -> RwLockWriteGuard<'_, BTreeMap<String, Arc<Tool>>> {
         self.tools.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// How much a name is like a known one, from 0 to 1. A tool's name without its package is a common mistake.
+fn similarity(name: &str, known: &str) -> f64 {
+    let part = name.len() > 2 && known.split('_').any(|part| part == name);
+    if part {
+        1.0
+    } else {
+        strsim::jaro_winkler(name, known)
     }
 }
 

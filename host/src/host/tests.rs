@@ -145,6 +145,15 @@ async fn an_unknown_tool_gets_the_nearest_names() {
         result.text(),
         "there is no tool `wether`; did you mean weather?"
     );
+    host.load_bytes("f", package(&manifest("files", "read", ""), ECHO))
+        .await
+        .unwrap();
+    let result = host.call(call("read")).await.unwrap();
+    assert!(
+        result.text().contains("did you mean files_read?"),
+        "{}",
+        result.text()
+    );
     let result = host.call(call("\u{1b}[31mx")).await.unwrap();
     assert!(!result.text().contains('\u{1b}'));
 }
