@@ -123,7 +123,7 @@ fn trust_needs_a_file() {
     golden!(
         "trust_nothing",
         cell.run(&["trust"]).exits(2),
-        cell.run(&["trust", "none.toml"]).exits(1),
+        cell.run(&["trust", "none.toml"]).exits(2),
     );
 }
 

@@ -4,7 +4,7 @@ use std::{fmt, io, path::Path};
 
 use serde::Serialize;
 use serde_json::{Value, json};
-use toolcell::{Error, ErrorKind, ToolFailure};
+use toolcell::{Error, ErrorKind, ToolFailure, audit::AuditError};
 use toolcell_policy::{Problem, Problems};
 
 use crate::exit;
@@ -159,17 +159,21 @@ pub(crate) fn problems_json<'a>(problems: impl IntoIterator<Item = &'a Problem>)
 /// What the system said, without its `(os error 2)`.
 pub(crate) fn reason(error: &io::Error) -> String {
     let text = error.to_string();
-    let plain = text.split(" (os error").next().unwrap_or(&text);
-    let mut chars = plain.chars();
+    let mut chars = without_number(&text).chars();
     match chars.next() {
         Some(first) => first.to_lowercase().chain(chars).collect(),
         None => text,
     }
 }
 
+/// A message without the number of the system's error, which the words before it say already.
+fn without_number(text: &str) -> &str {
+    text.split(" (os error").next().unwrap_or(text)
+}
+
 /// The audit log cannot be used.
-pub(crate) fn audit(error: &toolcell::audit::AuditError) -> Failure {
-    Failure::new(ErrorKind::Unavailable, error.to_string()).help(error.help())
+pub(crate) fn audit(error: &AuditError) -> Failure {
+    Failure::new(ErrorKind::Unavailable, without_number(&error.to_string())).help(error.help())
 }
 
 impl fmt::Display for Failure {
@@ -180,8 +184,16 @@ impl fmt::Display for Failure {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
+        let source = std::error::Error::source(&error);
+        // A log that cannot be written is the disk's doing and no mistake of toolcell.
+        if let Some(error) = source.and_then(|it| it.downcast_ref::<AuditError>()) {
+            return audit(error);
+        }
         let mut failure = Self::new(error.kind(), error.message());
         failure.help = error.help().map(str::to_owned);
+        if let Some(problems) = source.and_then(|it| it.downcast_ref::<Problems>()) {
+            failure.problems = problems.iter().cloned().collect();
+        }
         failure
     }
 }

@@ -95,16 +95,20 @@ fn audit_of(layers: &Layers, dirs: &Dirs) -> PathBuf {
     }
 }
 
+/// The options of verbs that have none of their own on the command line.
+pub(crate) fn from_environment() -> PolicyOptions {
+    PolicyOptions {
+        policy: env::get(env::POLICY).map(PathBuf::from),
+        limits: Vec::new(),
+        audit: env::get(env::AUDIT).map(PathBuf::from),
+    }
+}
+
 /// The audit log of the policy in force; that of the user where no policy can be read, since a broken policy must not
 /// keep anybody from checking a log.
 pub(crate) fn audit_in_force() -> Result<PathBuf, Failure> {
     let dirs = Dirs::find()?;
-    let policy = env::get(env::POLICY).map(PathBuf::from);
-    let options = PolicyOptions {
-        policy,
-        ..PolicyOptions::default()
-    };
-    Ok(load(&options, &dirs).map_or_else(|_| dirs.audit(), |in_force| in_force.audit))
+    Ok(load(&from_environment(), &dirs).map_or_else(|_| dirs.audit(), |in_force| in_force.audit))
 }
 
 /// Reads a policy file and tells it where it lies. `name` stands in rules, which the audit log and models see: it must

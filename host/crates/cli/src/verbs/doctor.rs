@@ -8,7 +8,6 @@ use toolcell::{ErrorKind, ToolHost, audit, text::escape_control};
 
 use crate::{
     app::Outcome,
-    args::PolicyOptions,
     dirs::{self, Dirs},
     env, exit,
     failure::{self, Failure},
@@ -220,7 +219,7 @@ fn directory(name: &'static str, path: &Path, variable: &str) -> Check {
 }
 
 fn policy(dirs: &Dirs) -> Check {
-    match policies::load(&PolicyOptions::default(), dirs) {
+    match policies::load(&policies::from_environment(), dirs) {
         Ok(in_force) if in_force.files.is_empty() => Check::new(
             "policy",
             Level::Note,

@@ -49,7 +49,7 @@ fn check(files: &[PathBuf]) -> Outcome {
 
 fn check_in_force() -> Outcome {
     let dirs = Dirs::find()?;
-    let in_force = policies::load(&PolicyOptions::default(), &dirs)?;
+    let in_force = policies::load(&policies::from_environment(), &dirs)?;
     if in_force.files.is_empty() {
         return Err(
             Failure::new(ErrorKind::InvalidPolicy, "no policy is in force here")

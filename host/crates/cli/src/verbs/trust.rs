@@ -1,6 +1,6 @@
 //! `toolcell trust [FILE]`.
 
-use std::{fs, path::PathBuf};
+use std::{fs, io, path::PathBuf};
 
 use serde_json::json;
 use toolcell::ErrorKind;
@@ -78,8 +78,14 @@ fn file(arguments: &TrustArgs) -> Result<PathBuf, Failure> {
             .help("name a file: `toolcell trust FILE`")
         })?,
     };
-    // Without the links of its directory, since `load` finds it from the working directory, which has none.
-    fs::canonicalize(&path).map_err(|error| Failure::io("find", &path, &error))
+    // The directory without links, as the working directory is from which `load` finds the file.
+    let failed = |error: &io::Error| Failure::io("find", &path, error);
+    let absolute = std::path::absolute(&path).map_err(|error| failed(&error))?;
+    let (Some(directory), Some(name)) = (absolute.parent(), absolute.file_name()) else {
+        return Err(Failure::usage(format!("{} is no file", path.display())));
+    };
+    let directory = fs::canonicalize(directory).map_err(|error| failed(&error))?;
+    Ok(directory.join(name))
 }
 
 fn confirm(yes: bool) -> Result<(), Failure> {
