@@ -215,3 +215,42 @@ impl RateLimiter {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn limiter(count: u32, seconds: u32) -> (RateLimiter, Instant) {
+        (RateLimiter::new(Rate { count, seconds }), Instant::now())
+    }
+
+    #[test]
+    fn a_whole_allowance_may_be_used_in_one_go() {
+        let (limiter, now) = limiter(3, 60);
+        for _ in 0..3 {
+            assert_eq!(limiter.take(now), Ok(()));
+        }
+        assert_eq!(limiter.take(now), Err(Duration::from_secs(20)));
+        // A refused call takes nothing from the allowance.
+        let later = now + Duration::from_secs(20);
+        assert_eq!(limiter.take(later), Ok(()));
+        assert!(limiter.take(later).is_err());
+    }
+
+    #[test]
+    fn an_unused_allowance_does_not_pile_up() {
+        let (limiter, now) = limiter(2, 1);
+        assert_eq!(limiter.take(now), Ok(()));
+        let later = now + Duration::from_secs(3_600);
+        assert_eq!(limiter.take(later), Ok(()));
+        assert_eq!(limiter.take(later), Ok(()));
+        assert!(limiter.take(later).is_err());
+    }
+
+    #[test]
+    fn a_part_of_a_name_is_like_the_whole() {
+        assert!(similarity("read", "files_read") > similarity("raed", "files_read"));
+        assert!(similarity("wether", "weather") > 0.75);
+        assert!(similarity("x", "files_read") < 0.75);
+    }
+}

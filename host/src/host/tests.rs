@@ -480,3 +480,34 @@ async fn guests_that_never_rest_do_not_hold_up_another_tool() {
         assert_eq!(kind(&running.await.unwrap().unwrap()), ErrorKind::Cancelled);
     }
 }
+
+#[tokio::test]
+async fn more_calls_than_places_wait_for_their_turn() {
+    let (host, seen) = host_with("", ECHO).await;
+    let calls = (0..40).map(|n| {
+        let host = host.clone();
+        tokio::spawn(async move { host.call(ToolCall::new("t", json!({ "n": n }))).await })
+    });
+    for (n, running) in calls.collect::<Vec<_>>().into_iter().enumerate() {
+        let result = running.await.unwrap().unwrap();
+        assert_eq!(result.text(), format!("{{\"n\":{n}}}"));
+    }
+    assert_eq!(seen.outcomes(), [Outcome::Ok; 40]);
+}
+
+#[tokio::test]
+async fn nothing_of_a_host_outlives_it() {
+    let (host, _) = host_with("", ECHO).await;
+    host.call(call("t")).await.unwrap();
+    let engine = host.shared.engines.fast().wasmtime.weak();
+    drop(host);
+    // The clock's thread may hold the engine for one more tick.
+    let begin = Instant::now();
+    while engine.upgrade().is_some() {
+        assert!(
+            begin.elapsed() < Duration::from_secs(20),
+            "the engine is still there"
+        );
+        std::thread::yield_now();
+    }
+}
