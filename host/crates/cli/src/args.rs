@@ -11,7 +11,7 @@ use crate::{
 
 /// Runs the tools of an AI agent, each in a sandbox that holds nothing but what it was granted.
 #[derive(Debug, Parser)]
-#[command(name = "toolcell", version, styles = style::HELP, disable_help_subcommand = true, max_term_width = 100)]
+#[command(name = "toolcell", version, styles = style::HELP, max_term_width = 100)]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) global: Global,
@@ -69,7 +69,7 @@ pub(crate) enum Verb {
 }
 
 /// The verbs in their groups, as help shows them. A test holds that none is forgotten.
-const GROUPS: &[(&str, &[&str])] = &[
+pub(crate) const GROUPS: &[(&str, &[&str])] = &[
     ("Run", &["demo", "run", "call", "serve"]),
     ("Author", &["inspect"]),
     ("Secure", &["policy", "trust", "audit"]),
@@ -214,7 +214,7 @@ pub(crate) enum PolicyVerb {
     },
     /// Say in plain words what is granted, or how one access would be decided
     Explain {
-        /// A tool's public name [default: every tool]
+        /// A tool's public name, or a package's [default: every tool]
         tool: Option<String>,
         /// `read PATH`, `write PATH`, `METHOD URL` or `call TOOL`
         #[arg(requires = "tool", num_args = 1.., value_name = "ACCESS")]

@@ -14,6 +14,8 @@ mod models;
 mod output;
 mod policies;
 mod prompt;
+#[cfg(test)]
+mod reference;
 mod style;
 mod timeline;
 mod trusted;

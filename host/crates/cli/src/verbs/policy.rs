@@ -93,18 +93,20 @@ fn explain(tool: Option<&str>, access: &str, options: &PolicyOptions) -> Outcome
             "write `read /work/a.txt`, `write /work/a.txt`, `GET https://api.example.com/`, `env NAME` or `call TOOL`",
         )
     })?;
-    for (manifest, name) in tools {
-        let explained = explain_access(&in_force.layers, manifest, name, &access);
-        let value = json!({
-            "tool": explained.tool,
-            "access": access.to_string(),
-            "effect": explained.effect,
-            "rule": explained.rule.as_ref().map(ToString::to_string),
-            "lines": explained.lines,
-            "help": explained.help,
-        });
-        output::answer(value, |_| output::safe_lines(&explained.to_string()));
-    }
+    // A package stands for its first tool, as in `[[expect]]`: grants are the same for all tools of a package.
+    let Some((manifest, name)) = tools.first() else {
+        return Ok(exit::OK);
+    };
+    let explained = explain_access(&in_force.layers, manifest, name, &access);
+    let value = json!({
+        "tool": explained.tool,
+        "access": access.to_string(),
+        "effect": explained.effect,
+        "rule": explained.rule.as_ref().map(ToString::to_string),
+        "lines": explained.lines,
+        "help": explained.help,
+    });
+    output::answer(value, |_| output::safe_lines(&explained.to_string()));
     Ok(exit::OK)
 }
 
@@ -146,7 +148,7 @@ fn explain_tools(layers: &Layers, tools: &[(&Manifest, &str)]) {
     });
 }
 
-/// The tools that a name means, each with its manifest; all for none.
+/// The tools that a name means, of a tool or of a package, each with its manifest; all for none.
 fn tools_of<'m>(
     manifests: &'m [Manifest],
     name: Option<&str>,
@@ -155,13 +157,15 @@ fn tools_of<'m>(
         .iter()
         .flat_map(|manifest| manifest.tools.iter().map(move |tool| (manifest, tool)));
     let found: Vec<_> = all
-        .filter(|(manifest, tool)| name.is_none_or(|name| manifest.public_name(tool) == name))
+        .filter(|(manifest, tool)| {
+            name.is_none_or(|name| manifest.public_name(tool) == name || manifest.name == name)
+        })
         .map(|(manifest, tool)| (manifest, tool.name.as_str()))
         .collect();
     match (found.is_empty(), name) {
         (true, Some(name)) => Err(Failure::new(
             ErrorKind::UnknownTool,
-            format!("the policy offers no tool `{name}`"),
+            format!("the policy offers no tool and no package `{name}`"),
         )
         .help("`toolcell tools` lists them")),
         _ => Ok(found),
