@@ -78,7 +78,7 @@ impl Floor {
         Self { engine, tool }
     }
 
-    async fn call(&self, dir: &Path, tool: &str, input: &str) {
+    async fn call(&self, dir: &Path, tool: &str, input: &String) {
         let wasi = WasiCtx::builder()
             .preopened_dir(dir, "/work", FsPerms::ReadOnly)
             .unwrap()
@@ -174,7 +174,7 @@ fn measure(criterion: &mut Criterion, runtime: &Runtime, dir: &Path, subject: &S
 /// The median of a measurement in microseconds, from the file that criterion leaves.
 fn median(results: &Path, subject: &str, which: &str) -> Option<f64> {
     let file = results
-        .join(subject.replace(' ', " "))
+        .join(subject)
         .join(which)
         .join("new/estimates.json");
     let estimates: Value = serde_json::from_slice(&fs::read(file).ok()?).ok()?;
