@@ -203,5 +203,8 @@ pub(crate) const CHANGING: &[(&str, &str)] = &[
         r#""(cpu_us|wall_us|memory_peak_bytes|time_ms)":\d+"#,
         r#""$1":[N]"#,
     ),
-    (r"\b\d+\.\d KiB", "[SIZE] KiB"),
+    (r"size     .*", "size     [SIZE]"),
+    (r"asked for \d+ bytes", "asked for [N] bytes"),
+    (r"\d+ records", "[N] records"),
+    (r"toolcell \d+\.\d+\.\d+", "toolcell [VERSION]"),
 ];

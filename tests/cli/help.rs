@@ -21,7 +21,10 @@ fn help() {
         cell.run(&["trust", "--help"]).exits(0),
         cell.run(&["audit", "show", "--help"]).exits(0),
     );
-    assert_eq!(cell.run(&["--version"]).stdout, "toolcell 0.1.0\n");
+    assert_eq!(
+        cell.run(&["--version"]).stdout,
+        concat!("toolcell ", env!("CARGO_PKG_VERSION"), "\n")
+    );
 }
 
 #[test]

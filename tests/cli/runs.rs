@@ -9,7 +9,10 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::cell::{Cell, golden};
+use crate::{
+    cell::{Cell, golden},
+    common,
+};
 
 /// A script of recorded turns: each is a text and the calls it asks for.
 fn script(turns: &[(&str, &[(&str, Value)])]) -> String {
@@ -223,4 +226,31 @@ fn ctrl_c_ends_cleanly_and_keeps_the_transcript() {
         transcript.ends_with('\n') && transcript.contains("cancelled"),
         "{transcript}"
     );
+}
+
+#[test]
+fn the_examples_of_the_repository_hold() {
+    let cell = Cell::empty();
+    let examples = common::tests().join("../examples");
+    let policy = examples.join("policy.toml").display().to_string();
+    let model = format!("scripted:{}", examples.join("turns.jsonl").display());
+    cell.run(&["policy", "test", "--policy", &policy]).exits(0);
+    let json = cell
+        .run(&[
+            "run", "try it", "--policy", &policy, "--model", &model, "--json",
+        ])
+        .exits(0)
+        .json();
+    let codes: Vec<_> = json["data"]["calls"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|call| &call["code"])
+        .collect();
+    assert_eq!(
+        codes.iter().filter(|code| ***code == "denied").count(),
+        1,
+        "{json}"
+    );
+    assert_eq!(json["data"]["report"]["outcome"], "finished");
 }

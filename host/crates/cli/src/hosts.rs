@@ -117,15 +117,17 @@ pub(crate) fn named_package(name: &str) -> Result<Package, Failure> {
 }
 
 fn builtin(name: &str) -> Result<Package, Failure> {
-    let bytes = toolcell::builtin(name).ok_or_else(|| {
+    Ok(Package::parse(name, builtin_bytes(name)?)?)
+}
+
+/// The component of a built-in package.
+pub(crate) fn builtin_bytes(name: &str) -> Result<&'static [u8], Failure> {
+    toolcell::builtin(name).ok_or_else(|| {
         let known: Vec<&str> = toolcell::builtins().map(|(name, _)| name).collect();
-        Failure::new(
-            ErrorKind::InvalidComponent,
-            format!("there is no built-in package `{name}`"),
-        )
-        .help(format!("there are: {}", known.join(", ")))
-    })?;
-    Ok(Package::parse(name, bytes)?)
+        let message = format!("there is no built-in package `{name}`");
+        Failure::new(ErrorKind::InvalidComponent, message)
+            .help(format!("there are: {}", known.join(", ")))
+    })
 }
 
 fn read_package(path: &Path) -> Result<Package, Failure> {

@@ -54,17 +54,7 @@ pub(crate) async fn call(arguments: CallArgs) -> Outcome {
 
 async fn load(host: &ToolHost, component: &str) -> Result<(), Failure> {
     match component.strip_prefix("builtin:") {
-        Some(name) => {
-            let bytes = toolcell::builtin(name).ok_or_else(|| {
-                let known: Vec<&str> = toolcell::builtins().map(|(name, _)| name).collect();
-                Failure::new(
-                    ErrorKind::InvalidComponent,
-                    format!("there is no built-in package `{name}`"),
-                )
-                .help(format!("there are: {}", known.join(", ")))
-            })?;
-            host.load_bytes(name, bytes).await?
-        }
+        Some(name) => host.load_bytes(name, hosts::builtin_bytes(name)?).await?,
         None => host.load_file(component).await?,
     };
     Ok(())

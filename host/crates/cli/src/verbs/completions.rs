@@ -1,12 +1,18 @@
 //! `toolcell completions SHELL`.
 
-use crate::{app::Outcome, args, exit, output};
+use clap::CommandFactory as _;
+
+use crate::{
+    app::Outcome,
+    args::{self, Cli},
+    exit, output,
+};
 
 pub(crate) fn completions(arguments: &args::CompletionsArgs) -> Outcome {
     let mut script = Vec::new();
     clap_complete::generate(
         arguments.shell,
-        &mut args::command(),
+        &mut Cli::command(),
         "toolcell",
         &mut script,
     );
