@@ -175,17 +175,19 @@ pub(crate) fn failure(failure: &Failure) {
     }
 }
 
-/// A diagnostic with the lines of the file that it points to.
+/// A diagnostic with the lines of the file that it points to. A file from outside may hold what steers a terminal: then
+/// it is shown escaped, and without colour, since colour is made of the same characters.
 pub(crate) fn diagnostic(problem: &dyn miette::Diagnostic) -> String {
-    let plain = matches!(
-        anstream::AutoStream::choice(&io::stderr()),
-        anstream::ColorChoice::Never
-    );
-    let theme = if plain {
-        GraphicalTheme::unicode_nocolor()
-    } else {
-        GraphicalTheme::unicode()
-    };
+    let plain = rendered(problem, GraphicalTheme::unicode_nocolor());
+    let safe = safe_lines(&plain);
+    let choice = anstream::AutoStream::choice(&io::stderr());
+    if safe != plain || matches!(choice, anstream::ColorChoice::Never) {
+        return safe;
+    }
+    rendered(problem, GraphicalTheme::unicode())
+}
+
+fn rendered(problem: &dyn miette::Diagnostic, theme: GraphicalTheme) -> String {
     let mut text = String::new();
     let handler = GraphicalReportHandler::new_themed(theme)
         .with_links(false)
@@ -242,4 +244,24 @@ pub(crate) fn install_panic_hook() {
         failure(&report);
         std::process::exit(i32::from(crate::exit::INTERNAL));
     }));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_in_a_file_steers_the_terminal() {
+        let text = "a = 1 # \u{1b}[2K\u{202e}\n[tol.x]\n";
+        let problems = toolcell_policy::Policy::parse("x\u{7}.toml", text).unwrap_err();
+        for problem in &problems {
+            let shown = diagnostic(&Shown(problem));
+            assert!(!shown.contains(['\u{1b}', '\u{202e}', '\u{7}']), "{shown}");
+        }
+    }
+
+    #[test]
+    fn lines_and_tabs_stay_and_the_rest_is_escaped() {
+        assert_eq!(safe_lines("a\tb\nc\u{1b}[1m\r\n"), "a\tb\nc\\u{1b}[1m\\r\n");
+    }
 }
