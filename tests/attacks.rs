@@ -28,7 +28,7 @@ use std::{
     time::SystemTime,
 };
 
-use common::guest;
+use common::{cache, guest};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use toolcell::{Policy, ToolCall, ToolHost, ToolResult, audit::FileAudit};
@@ -61,6 +61,7 @@ impl Stage {
         let host = ToolHost::builder()
             .policy(Policy::parse("policy.toml", POLICY).unwrap())
             .base_dir(dir.path())
+            .cache_dir(cache())
             .audit(FileAudit::open(&log, SystemTime::now).unwrap())
             .build()
             .unwrap();

@@ -25,7 +25,7 @@ use std::{
     time::SystemTime,
 };
 
-use common::{guest, names, tests};
+use common::{cache, guest, names, tests};
 use serde::Deserialize;
 use serde_json::Value;
 use toolcell::{
@@ -44,12 +44,10 @@ struct Call {
 async fn every_case_comes_out_as_expected() {
     let port = serve().to_string();
     let bless = std::env::var_os("BLESS").is_some();
-    // Most cases run the same few guests: each is compiled once.
-    let cache = tempfile::tempdir().unwrap();
     let mut differences = String::new();
     for name in names(&tests().join("cases")) {
         let case = tests().join("cases").join(&name);
-        let came = run(&case, &port, cache.path())
+        let came = run(&case, &port)
             .await
             .replace(&format!(":{port}"), ":@PORT@");
         let file = case.join("expected.txt");
@@ -67,7 +65,7 @@ async fn every_case_comes_out_as_expected() {
 }
 
 /// Runs the calls of a case, and tells what came of each.
-async fn run(case: &Path, port: &str, cache: &Path) -> String {
+async fn run(case: &Path, port: &str) -> String {
     let dir = tempfile::tempdir().unwrap();
     let base = dir.path();
     fs::create_dir_all(base.join("work/sub")).unwrap();
@@ -89,7 +87,7 @@ async fn run(case: &Path, port: &str, cache: &Path) -> String {
                 .unwrap_or_else(|problems| panic!("{case:?}: {problems}")),
         )
         .base_dir(base)
-        .cache_dir(cache.join("compiled"))
+        .cache_dir(cache())
         .audit(FileAudit::open(&log, SystemTime::now).unwrap())
         .build()
         .unwrap();

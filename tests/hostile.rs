@@ -13,7 +13,7 @@ mod common;
 
 use std::{fs, net::TcpListener, time::Duration};
 
-use common::{guest, names, tests, wat_guest};
+use common::{cache, guest, names, tests, wat_guest};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use toolcell::{ErrorKind, Policy, ToolCall, ToolHost, ToolResult};
@@ -52,7 +52,8 @@ impl Stage {
         fs::write(dir.path().join("secret"), "secret").unwrap();
         let host = ToolHost::builder()
             .policy(Policy::parse("policy.toml", policy).unwrap())
-            .base_dir(dir.path().to_owned())
+            .base_dir(dir.path())
+            .cache_dir(cache())
             .build()
             .unwrap();
         Self { host, dir }

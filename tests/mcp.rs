@@ -10,7 +10,7 @@
 
 mod common;
 
-use common::guest;
+use common::{cache, guest};
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, DuplexStream, ReadHalf, WriteHalf},
@@ -34,6 +34,7 @@ impl Client {
             "[tool.spin]\nlimits = { cpu = \"50ms\" }\n[tool.env]\nenv = { GREETING = \"hi\" }\n";
         let host = ToolHost::builder()
             .policy(Policy::from_toml(policy).unwrap())
+            .cache_dir(cache())
             .build()
             .unwrap();
         for name in ["spin", "answers", "progress", "stdout", "env"] {

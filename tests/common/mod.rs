@@ -42,6 +42,11 @@ fn build() -> PathBuf {
     target.join("wasm32-wasip2/release/examples")
 }
 
+/// Where hosts of tests keep compiled components, so that each guest is compiled once and not for every test.
+pub(crate) fn cache() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("compiled")
+}
+
 /// The component of a guest that is written as text.
 pub(crate) fn wat_guest(name: &str) -> Vec<u8> {
     let dir = tests().join("guests");
