@@ -54,3 +54,13 @@ pub use host::{
 pub use package::{Inspection, Package};
 pub use sandbox::Stdio;
 pub use toolcell_policy::{Decision, GrantSet, Layer, Layers, Manifest, Policy};
+
+/// Runs the examples of README.md.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;
+
+/// Runs the examples of the guide for embedders.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/embedding.md")]
+struct Embedding;

@@ -141,6 +141,11 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[doc = include_str!("../../README.md")]
 struct Guide;
 
+/// Runs the examples of the longer guide.
+#[cfg(all(doctest, feature = "http"))]
+#[doc = include_str!("../../../docs/tools.md")]
+struct LongGuide;
+
 /// What the macros' output names. No part of the interface.
 #[doc(hidden)]
 pub mod __private {

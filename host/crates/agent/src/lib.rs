@@ -32,3 +32,8 @@ pub use prices::{Price, Prices};
 pub use repeat::RepeatLimits;
 pub use runner::{ToolRunner, ToolSpec};
 pub use transcript::{Transcript, TranscriptError};
+
+/// Runs the examples of the guide to agents.
+#[cfg(doctest)]
+#[doc = include_str!("../../../../docs/agents.md")]
+struct Guide;
