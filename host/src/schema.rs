@@ -1,5 +1,7 @@
 //! A tool's JSON Schema: compiled once when the tool is loaded, and checked against every input and output.
 
+mod weight;
+
 use std::fmt;
 
 use jsonschema::{Draft, PatternOptions, Validator};
@@ -16,12 +18,19 @@ const MAX_PROBLEM_CHARS: usize = 200;
 /// The largest compiled pattern, in bytes: 1 MiB.
 const PATTERN_BYTES: usize = 1 << 20;
 
-/// Keywords whose values are data, in which `$ref` is a name like any other.
-const DATA: &[&str] = &["const", "default", "enum", "examples"];
+/// The most work that one check may be: the parts of the schema times the bytes of the value. Small schemas take the
+/// largest inputs, and small inputs fit the largest schemas.
+const MAX_WORK: u64 = 1 << 28;
+
+/// Up to this much work, parts of the schema times parts of the value, all problems are looked for; beyond it, a value
+/// that does not fit is only told to be so, since every problem takes memory.
+const MAX_REPORTED_WORK: u64 = 1 << 18;
 
 /// A compiled schema.
 pub(crate) struct Schema {
     validator: Validator,
+    /// How much work it makes for each part of a value.
+    weight: u64,
 }
 
 impl fmt::Debug for Schema {
@@ -32,20 +41,20 @@ impl fmt::Debug for Schema {
 
 impl Schema {
     /// Compiles a schema of draft 2020-12. Only references into the schema itself are followed: nothing is ever read
-    /// or fetched. Patterns run in linear time.
+    /// or fetched. Patterns run in linear time, and a schema that its references make large or endless is refused.
     ///
     /// # Errors
     ///
     /// What is wrong with the schema, with the JSON pointer to the place.
     pub(crate) fn compile(schema: &Value) -> Result<Self, String> {
-        refuse_outside_references(schema, &mut String::new())?;
+        let weight = weight::weigh(schema)?;
         jsonschema::options()
             .with_draft(Draft::Draft202012)
             .offline()
             .with_pattern_options(PatternOptions::regex().size_limit(PATTERN_BYTES))
             .should_validate_formats(true)
             .build(schema)
-            .map(|validator| Self { validator })
+            .map(|validator| Self { validator, weight })
             .map_err(|error| at(error.instance_path().as_str(), &error.to_string()))
     }
 
@@ -53,10 +62,18 @@ impl Schema {
     ///
     /// # Errors
     ///
-    /// Up to five problems in one text, each with the JSON pointer to the place in the value.
+    /// Up to five problems in one text, each with the JSON pointer to the place in the value; or that the value is too
+    /// large for a schema of this size.
     pub(crate) fn check(&self, value: &Value) -> Result<(), String> {
+        let (values, bytes) = size(value);
+        if self.weight.saturating_mul(values.saturating_add(bytes)) > MAX_WORK {
+            return Err(at("", "it is too large to be checked against its schema"));
+        }
         if self.validator.is_valid(value) {
             return Ok(());
+        }
+        if self.weight.saturating_mul(values) > MAX_REPORTED_WORK {
+            return Err(at("", "it does not fit, and is too large to say where"));
         }
         let mut errors = self.validator.iter_errors(value);
         let problems: Vec<String> = errors
@@ -87,41 +104,19 @@ fn at(pointer: &str, problem: &str) -> String {
     escape_control(&text).into_owned()
 }
 
-/// A reference to anywhere but this schema is refused by name, rather than as something that cannot be resolved.
-fn refuse_outside_references(schema: &Value, pointer: &mut String) -> Result<(), String> {
-    let visit = |pointer: &mut String, key: &str, value: &Value| {
-        let length = pointer.len();
-        pointer.push('/');
-        pointer.push_str(&key.replace('~', "~0").replace('/', "~1"));
-        let result = refuse_outside_references(value, pointer);
-        pointer.truncate(length);
-        result
+/// How many values a value consists of, itself among them, and the bytes of its texts and numbers.
+fn size(value: &Value) -> (u64, u64) {
+    let add = |(values, bytes): (u64, u64), (more, longer): (u64, u64)| {
+        (values.saturating_add(more), bytes.saturating_add(longer))
     };
-    match schema {
-        Value::Object(members) => {
-            for (key, value) in members {
-                if DATA.contains(&key.as_str()) {
-                    continue;
-                }
-                if matches!(key.as_str(), "$ref" | "$dynamicRef")
-                    && value
-                        .as_str()
-                        .is_some_and(|target| !target.starts_with('#'))
-                {
-                    return Err(at(
-                        &format!("{pointer}/{key}"),
-                        "a reference may only point into the schema itself (`#/…`)",
-                    ));
-                }
-                visit(pointer, key, value)?;
-            }
-            Ok(())
-        }
-        Value::Array(items) => items
+    match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => (1, 8),
+        Value::String(text) => (1, text.len() as u64),
+        Value::Array(items) => items.iter().map(size).fold((1, 0), add),
+        Value::Object(members) => members
             .iter()
-            .enumerate()
-            .try_for_each(|(index, value)| visit(pointer, &index.to_string(), value)),
-        _ => Ok(()),
+            .map(|(key, value)| add(size(value), (0, key.len() as u64)))
+            .fold((1, 0), add),
     }
 }
 
@@ -216,6 +211,46 @@ mod tests {
         let text = "a".repeat(50_000) + "!";
         assert!(check(schema, json!(text)).is_err());
         assert!(Schema::compile(&json!({"pattern": "a{1000}{1000}"})).is_err());
+    }
+
+    #[test]
+    fn a_few_lines_cannot_make_endless_work() {
+        let mut defs = serde_json::Map::new();
+        for n in 0..60 {
+            let next = json!({"$ref": format!("#/$defs/a{}", n + 1)});
+            defs.insert(format!("a{n}"), json!({"allOf": [next, next]}));
+        }
+        defs.insert("a60".to_owned(), json!({}));
+        let schema = json!({"$defs": defs, "$ref": "#/$defs/a0"});
+        assert!(Schema::compile(&schema).is_err());
+        assert!(Schema::compile(&json!({"properties": {"a": {"$ref": "#"}}})).is_err());
+    }
+
+    #[test]
+    fn a_large_schema_takes_only_small_values() {
+        let branches: Vec<Value> = (0..2_000)
+            .map(|n| json!({"required": [format!("k{n}")]}))
+            .collect();
+        let schema = Schema::compile(&json!({"items": {"anyOf": branches}})).unwrap();
+        let values = |count: usize| Value::Array(vec![json!({}); count]);
+        let problem = schema.check(&values(100_000)).unwrap_err();
+        assert!(problem.contains("too large to be checked"), "{problem}");
+        let problem = schema.check(&values(100)).unwrap_err();
+        assert!(problem.contains("too large to say where"), "{problem}");
+        assert_eq!(schema.check(&json!([{"k1": 1}, {"k1999": 1}])), Ok(()));
+    }
+
+    #[test]
+    fn a_small_schema_takes_the_largest_input() {
+        let schema = json!({"type": "object", "properties": {"path": {"type": "string"},
+            "content": {"type": "string"}}, "required": ["path"]});
+        let content = "x".repeat(1 << 20);
+        assert_eq!(
+            check(schema.clone(), json!({"path": "/a", "content": content})),
+            Ok(())
+        );
+        let problem = check(schema, json!({"content": content})).unwrap_err();
+        assert!(problem.contains("required"), "{problem}");
     }
 
     #[test]
