@@ -22,7 +22,7 @@ use super::{
     },
     recorder::Recorder,
 };
-use crate::{Content, Denial, ErrorKind, ToolFailure, ToolResult};
+use crate::{Content, Denial, ErrorKind, ToolFailure, ToolResult, engine::limits};
 
 /// How many calls all tools of one tree may make together. Depth alone would allow any number of them side by side.
 pub(crate) const MAX_NESTED_CALLS: u32 = 256;
@@ -136,6 +136,15 @@ impl Host for ToolsState {
     async fn call(&mut self, name: String, input: String) -> wasmtime::Result<Answer> {
         if let Err(refused) = self.admit(&name) {
             return Ok(Err(refused));
+        }
+        // Before it is read: as values in the host's memory it is many times as large.
+        if input.len() > limits::INPUT_BYTES {
+            let max = limits::INPUT_BYTES;
+            let message = format!(
+                "the input has {} bytes; an input may have at most {max} bytes",
+                input.len()
+            );
+            return Ok(Err(refusal(wit::ErrorKind::InvalidInput, message)));
         }
         let input = match serde_json::from_str::<Value>(&input) {
             Ok(input) => input,

@@ -209,3 +209,18 @@ fn bytes_that_are_not_base64_are_an_error() {
     };
     assert_eq!(content(image).err().unwrap().kind, wit::ErrorKind::Failed);
 }
+
+#[tokio::test]
+async fn an_input_that_is_too_large_is_not_even_read() {
+    let callee = Arc::new(Fixed::default());
+    let (mut state, _) = state(&callee, Nesting::top());
+    let input = format!("[{}0]", "0,".repeat(limits::INPUT_BYTES / 2));
+    let error = call(&mut state, "time_now", &input).await.unwrap_err();
+    assert_eq!(error.kind, wit::ErrorKind::InvalidInput);
+    assert!(
+        error.message.contains("at most 1048576 bytes"),
+        "{}",
+        error.message
+    );
+    assert!(callee.calls.lock().unwrap().is_empty());
+}
