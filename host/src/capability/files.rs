@@ -205,8 +205,23 @@ impl FilesView<'_> {
 
 /// The path that a guest means by `path` below the directory `base`, as it wrote it: resolving `..` here could be
 /// wrong, since only the file system knows where a link leads.
+///
+/// What is longer than any path the system takes is cut off: a guest could make paths longer with every directory that
+/// it opens below the last one, and fill the host's memory with them. Nothing is decided or resolved by the rest.
 fn join(base: &str, path: &str) -> String {
     let path = path.strip_prefix("./").unwrap_or(path);
+    let path = path
+        .get(..path.floor_char_boundary(MAX_PATH_BYTES))
+        .unwrap_or_default();
+    let mut joined = joined(base, path);
+    joined.truncate(joined.floor_char_boundary(MAX_PATH_BYTES));
+    joined
+}
+
+/// The longest path that is kept, in bytes.
+const MAX_PATH_BYTES: usize = 4096;
+
+fn joined(base: &str, path: &str) -> String {
     if path.starts_with('/') {
         path.to_owned()
     } else if path.is_empty() || path == "." {

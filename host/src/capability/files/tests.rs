@@ -383,3 +383,23 @@ async fn a_descriptor_that_is_not_open_is_a_trap() {
         .unwrap();
     assert!(error.downcast_ref().is_none());
 }
+
+#[tokio::test]
+async fn directories_opened_below_one_another_keep_no_endless_paths() {
+    let mut call = Call::new();
+    let [work, ..] = call.roots();
+    let mut fd = again(&work);
+    for _ in 0..20 {
+        let path = "./".repeat(1_000) + ".";
+        fd = call
+            .open(&fd, &path, OpenFlags::DIRECTORY, READ)
+            .await
+            .unwrap();
+    }
+    let kept = &call.state.places[&fd.rep()].path;
+    assert!(
+        kept.starts_with("/work/") && kept.len() <= 4_096,
+        "{}",
+        kept.len()
+    );
+}
