@@ -173,10 +173,7 @@ fn measure(criterion: &mut Criterion, runtime: &Runtime, dir: &Path, subject: &S
 
 /// The median of a measurement in microseconds, from the file that criterion leaves.
 fn median(results: &Path, subject: &str, which: &str) -> Option<f64> {
-    let file = results
-        .join(subject)
-        .join(which)
-        .join("new/estimates.json");
+    let file = results.join(subject).join(which).join("new/estimates.json");
     let estimates: Value = serde_json::from_slice(&fs::read(file).ok()?).ok()?;
     Some(estimates.get("median")?.get("point_estimate")?.as_f64()? / 1000.0)
 }

@@ -67,8 +67,8 @@ impl Recording {
         effect: Effect,
         rule: &str,
     ) -> Result<()> {
-        let (package, digest) = about.package.clone().unwrap_or_default();
         self.append(|| {
+            let (package, digest) = about.package.clone().unwrap_or_default();
             AuditRecord::Decision(DecisionRecord {
                 session: self.session.clone(),
                 call_id: about.call_id.clone(),
@@ -91,8 +91,8 @@ impl Recording {
         usage: Usage,
         record: &Record,
     ) -> Result<()> {
-        let (package, digest) = about.package.clone().unzip();
         self.append(|| {
+            let (package, digest) = about.package.clone().unzip();
             AuditRecord::Call(CallRecord {
                 session: self.session.clone(),
                 call_id: about.call_id.clone(),
