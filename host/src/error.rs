@@ -25,9 +25,9 @@ pub enum ErrorKind {
     LimitCpu,
     /// The guest asked for more memory, tables or instances than it may have.
     LimitMemory,
-    /// The answer, standard output or standard error is larger than allowed.
+    /// The answer is larger than allowed.
     LimitOutput,
-    /// The tool wrote more log than allowed.
+    /// The tool wrote more than allowed to its log, standard output included.
     LimitLog,
     /// The tool sent or received more, or more often, than allowed.
     LimitEgress,
@@ -55,7 +55,7 @@ pub enum ErrorKind {
     DigestMismatch,
     /// A signature does not match.
     SignatureInvalid,
-    /// A budget of the run is used up.
+    /// A budget of the run is used up, or a call's budget of calls of other tools.
     BudgetExceeded,
     /// The host itself failed.
     Internal,

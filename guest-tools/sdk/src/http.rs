@@ -8,9 +8,8 @@
 //! # Ok::<(), toolcell_guest::Error>(())
 //! ```
 //!
-//! The host decides on every request by scheme, host, port, method and path, and puts credentials
-//! in where the operator bound one to the host. It follows no redirects: a tool that wants to sends
-//! another request, which is decided on like the first.
+//! The host decides on every request by scheme, host, port, method and path. It follows no redirects:
+//! a tool that wants to sends another request, which is decided on like the first.
 
 mod error;
 mod url;
