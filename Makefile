@@ -16,7 +16,7 @@ build: setup ## build the command line (target/debug/toolcell)
 
 guests: setup ## build the built-in tools and the test guests alone
 	$(CARGO) build --locked --release --manifest-path guest-tools/Cargo.toml --target wasm32-wasip2 --target-dir target/guests
-	$(CARGO) build --locked --release --manifest-path tests/guests/Cargo.toml --target wasm32-wasip2 --target-dir target/guests
+	$(CARGO) build --locked --release --examples --manifest-path tests/guests/Cargo.toml --target wasm32-wasip2 --target-dir target/guests
 
 demo: build ## watch an agent work with real tools, and be refused
 	@target/debug/toolcell demo

@@ -73,7 +73,6 @@ impl Floor {
         let component = Component::from_binary(&engine, component).unwrap();
         let mut linker = Linker::<Bare>::new(&engine);
         wasmtime_wasi::p2::add_to_linker_async(&mut linker).unwrap();
-        linker.define_unknown_imports_as_traps(&component).unwrap();
         let tool = bindings::PureToolPre::new(linker.instantiate_pre(&component).unwrap()).unwrap();
         Self { engine, tool }
     }

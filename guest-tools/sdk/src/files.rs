@@ -24,13 +24,15 @@ mod bindings {
 pub fn granted() -> Vec<String> {
     #[cfg(target_family = "wasm")]
     {
-        let preopens = bindings::wasi::filesystem::preopens::get_directories();
-        let mut names: Vec<String> = preopens.into_iter().map(|(_, name)| name).collect();
-        // Besides grants there may be a `/` that only tells the host what was asked for in vain.
-        if names.len() > 1 {
-            names.retain(|name| name != "/");
-        }
-        names
+        use bindings::wasi::filesystem::{preopens::get_directories, types::DescriptorFlags};
+        // Besides grants there may be a `/` that can neither be read nor written: it only tells
+        // the host what was asked for in vain.
+        let usable = DescriptorFlags::READ | DescriptorFlags::MUTATE_DIRECTORY;
+        get_directories()
+            .into_iter()
+            .filter(|(dir, _)| dir.get_flags().is_ok_and(|flags| flags.intersects(usable)))
+            .map(|(_, name)| name)
+            .collect()
     }
     #[cfg(not(target_family = "wasm"))]
     {

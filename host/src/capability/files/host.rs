@@ -185,9 +185,10 @@ impl HostDescriptor for FilesView<'_> {
     }
 
     async fn get_flags(&mut self, fd: Resource<Descriptor>) -> FsResult<DescriptorFlags> {
-        // A guest's C library asks this of every directory before it uses any, so it is no attempt at anything.
+        // A guest's C library asks this of every directory before it uses any, so it is no attempt at anything. No
+        // flag is the truth, and tells the directory apart from one that was granted.
         if self.place(&fd)?.root == Root::Phantom {
-            return Ok(DescriptorFlags::READ);
+            return Ok(DescriptorFlags::empty());
         }
         self.inner.get_flags(fd).await
     }
