@@ -10,8 +10,15 @@ use crate::ErrorKind;
 
 /// Names one call in results, audit records and telemetry. At most 128 bytes of visible ASCII.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
+#[serde(from = "String")]
 pub struct CallId(String);
+
+impl From<String> for CallId {
+    /// As [`CallId::new`]: an id that is read from outside is no safer than one that is passed in.
+    fn from(id: String) -> Self {
+        Self::new(&id)
+    }
+}
 
 impl CallId {
     /// A fresh random id: `call_` and 32 hexadecimal digits.
@@ -288,5 +295,21 @@ impl fmt::Debug for CallContext {
             .field("deadline", &self.deadline)
             .field("cancelled", &self.cancel.is_cancelled())
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_safe_to_show_however_it_came() {
+        let hostile = format!("a\n\u{1b}[2J{}", "x".repeat(200));
+        let read: CallId = serde_json::from_value(Value::from(hostile.clone())).unwrap();
+        assert_eq!(read, CallId::new(&hostile));
+        assert_eq!(read.as_str().len(), 128);
+        assert!(read.as_str().starts_with("a__[2Jx"));
+        let back = serde_json::to_value(&read).unwrap();
+        assert_eq!(back, Value::from(read.as_str()));
     }
 }
