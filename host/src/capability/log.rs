@@ -94,8 +94,8 @@ impl LogState {
         for standard in [Standard::Output, Standard::Error] {
             let rest = mem::take(&mut *self.unfinished(standard));
             if !rest.is_empty() {
-                // The limit on lines is of no use any more: this is the last one.
-                let _ = self.line(standard.level(), &String::from_utf8_lossy(&rest));
+                // The limit on lines is of no use any more: this is the last one, and the call has its outcome.
+                self.tell(standard.level(), &String::from_utf8_lossy(&rest));
             }
         }
     }
@@ -130,13 +130,17 @@ impl LogState {
                 format!("the tool wrote more than {MAX_LINES} lines of log"),
             ));
         }
+        self.tell(level, message);
+        Ok(())
+    }
+
+    fn tell(&self, level: &str, message: &str) {
         if self.shared.recorder.is_heard() {
             self.shared.recorder.emit(CallEvent::Log {
                 level: level.to_owned(),
                 message: escape_control(message).into_owned(),
             });
         }
-        Ok(())
     }
 
     fn write(&self, standard: Standard, bytes: &[u8]) -> Result<(), LimitExceeded> {
@@ -323,5 +327,16 @@ mod tests {
         assert!(out.write(Bytes::from_static(b"\n")).is_err());
         assert_eq!(lines.lock().unwrap().len() as u64, MAX_LINES);
         assert_eq!(recorder.snapshot().limit.unwrap().kind, ErrorKind::LimitLog);
+    }
+
+    #[test]
+    fn a_rest_without_a_newline_is_no_reason_to_fail_a_call_that_ended() {
+        let (log, recorder, lines) = log(u64::MAX);
+        let mut out = log.stream(Standard::Output);
+        let all = "\n".repeat(MAX_LINES as usize) + "rest";
+        out.write(Bytes::from(all)).unwrap();
+        log.finish();
+        assert_eq!(lines.lock().unwrap().last(), Some(&pair("stdout", "rest")));
+        assert_eq!(recorder.snapshot().limit, None);
     }
 }
