@@ -34,7 +34,12 @@ pub(crate) struct FilesState {
     quota: Quota,
     /// Where each open descriptor points, by its number in the resource table.
     places: HashMap<u32, Place>,
+    /// How many listings of directories are open.
+    listings: usize,
 }
+
+/// The most listings that a call may hold open. Each keeps all names of its directory in the host's memory.
+const MAX_LISTINGS: usize = 64;
 
 /// Which root a descriptor came from, and its path as the guest sees it.
 #[derive(Clone)]
@@ -66,6 +71,7 @@ impl FilesState {
             roots,
             recorder,
             places: HashMap::new(),
+            listings: 0,
         }
     }
 

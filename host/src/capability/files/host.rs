@@ -19,7 +19,7 @@ use wasmtime_wasi::{
 };
 
 use super::{
-    Access, FilesView, Place, Root,
+    Access, FilesView, MAX_LISTINGS, Place, Root,
     quota::{QuotaStream, hole_before},
 };
 use crate::capability::{
@@ -250,7 +250,13 @@ impl HostDescriptor for FilesView<'_> {
         fd: Resource<Descriptor>,
     ) -> FsResult<Resource<DirectoryEntryStream>> {
         let access = self.access(&fd, Read)?;
+        if self.state.listings >= MAX_LISTINGS {
+            return Err(ErrorCode::InsufficientMemory.into());
+        }
         let result = self.inner.read_directory(fd).await;
+        if result.is_ok() {
+            self.state.listings += 1;
+        }
         self.settle(&[&access], result)
     }
 
@@ -443,6 +449,7 @@ impl HostDirectoryEntryStream for FilesView<'_> {
     }
 
     fn drop(&mut self, stream: Resource<DirectoryEntryStream>) -> wasmtime::Result<()> {
+        self.state.listings = self.state.listings.saturating_sub(1);
         HostDirectoryEntryStream::drop(&mut self.inner, stream)
     }
 }

@@ -406,3 +406,18 @@ async fn directories_opened_below_one_another_keep_no_endless_paths() {
         kept.len()
     );
 }
+
+#[tokio::test]
+async fn listings_that_stay_open_are_few() {
+    let mut call = Call::new();
+    let [work, ..] = call.roots();
+    let mut open = Vec::new();
+    for _ in 0..MAX_LISTINGS {
+        open.push(call.view().read_directory(again(&work)).await.unwrap());
+    }
+    let one_more = call.view().read_directory(again(&work)).await;
+    assert_eq!(code(one_more), ErrorCode::InsufficientMemory);
+    let last = open.pop().unwrap();
+    HostDirectoryEntryStream::drop(&mut call.view(), last).unwrap();
+    assert!(call.view().read_directory(again(&work)).await.is_ok());
+}
