@@ -81,8 +81,8 @@ impl ToolHost {
     /// # Errors
     ///
     /// `invalid_component` or `invalid_manifest` where the file, its component or its manifest cannot be used, or
-    /// where a name is taken or looks like one that is taken; `invalid_policy` where a granted directory cannot be
-    /// opened.
+    /// where a name is taken or looks like one that is taken, or where the policy takes a package of that name `from`
+    /// elsewhere; `invalid_policy` where a granted directory cannot be opened.
     pub async fn load_file(&self, path: impl Into<PathBuf>) -> Result<Vec<String>> {
         self.load(Source::File(path.into()), false).await
     }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use tokio::sync::Semaphore;
-use toolcell_policy::{Decision, GrantSet, Origin, ToolDefinition, decide};
+use toolcell_policy::{Decision, GrantSet, Origin, Rule, ToolDefinition, decide};
 
 use super::Shared;
 use crate::{
@@ -40,7 +40,41 @@ impl Shared {
                 (Package::parse(&name, bytes)?, format!("bytes named {name}"))
             }
         };
+        self.check_origin(&package, &origin)?;
         self.register(&package, origin, replace)
+    }
+
+    /// A package says itself what it is called. Where the policy says where a package of that name comes from, its
+    /// grants are for that one, and not for whatever else takes the name.
+    fn check_origin(&self, package: &Package, from: &str) -> Result<()> {
+        let name = &package.manifest().name;
+        let Some((origin, base, rule)) = self.layers.origin(name) else {
+            return Ok(());
+        };
+        if self.read(origin, base, rule)?.sha256() == package.sha256() {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorKind::InvalidManifest,
+            format!("{rule}: the package `{name}` comes from `{origin}`, and {from} is another one with that name"),
+        )
+        .with_help("Rename it in its manifest, or let the policy name where it comes from."))
+    }
+
+    /// Reads a package from where the policy says.
+    fn read(&self, origin: &Origin, base: Option<&str>, rule: &Rule) -> Result<Package> {
+        let max_bytes = self.engines.options().max_component_bytes;
+        match origin {
+            Origin::Builtin(name) => builtin(name).map_err(|error| error.at(rule)),
+            Origin::Path(path) => {
+                let path = self.absolute(path, base).map_err(|error| error.at(rule))?;
+                Package::read_file(&path, max_bytes).map_err(|error| error.at(rule))
+            }
+            other => {
+                let message = format!("{rule}: packages from `{other}` cannot be loaded");
+                Err(Error::new(ErrorKind::InvalidPolicy, message))
+            }
+        }
     }
 
     /// Loads every package that the policy names an origin for. All problems are reported together.
@@ -72,18 +106,7 @@ impl Shared {
         let Some((origin, base, rule)) = self.layers.origin(listed) else {
             return Ok(Vec::new());
         };
-        let max_bytes = self.engines.options().max_component_bytes;
-        let package = match origin {
-            Origin::Builtin(name) => builtin(name).map_err(|error| error.at(rule))?,
-            Origin::Path(path) => {
-                let path = self.absolute(path, base).map_err(|error| error.at(rule))?;
-                Package::read_file(&path, max_bytes).map_err(|error| error.at(rule))?
-            }
-            other => {
-                let message = format!("{rule}: packages from `{other}` cannot be loaded");
-                return Err(Error::new(ErrorKind::InvalidPolicy, message));
-            }
-        };
+        let package = self.read(origin, base, rule)?;
         let name = &package.manifest().name;
         if name != listed {
             return Err(Error::new(

@@ -443,6 +443,33 @@ async fn the_policys_own_packages_are_loaded() {
 }
 
 #[tokio::test]
+async fn the_name_alone_does_not_get_what_another_package_was_granted() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.wasm");
+    std::fs::write(&path, package(&manifest("a", "a", ""), ECHO)).unwrap();
+    let impostor = package(&manifest("a", "a", ""), SPIN);
+    let build = || {
+        let builder = builder("[tool.a]\nfrom = \"a.wasm\"").base_dir(dir.path());
+        builder.build().unwrap()
+    };
+    let host = build();
+    let error = host.load_bytes("a", impostor.clone()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidManifest);
+    assert!(
+        error.message().contains("toolcell.toml:1") && error.message().contains("`a.wasm`"),
+        "{error}"
+    );
+    assert!(host.tools().is_empty());
+
+    host.load_file(&path).await.unwrap();
+    std::fs::write(&path, &impostor).unwrap();
+    host.reload_file(&path).await.unwrap();
+    // A policy that says nothing about the origin leaves it to who loads.
+    let host = builder("[tool.a]").build().unwrap();
+    host.load_bytes("a", impostor).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_cache_that_cannot_be_used_is_no_failure() {
     let host = builder("").cache_dir("/proc/none/cache").build().unwrap();
     assert!(host.engine_report().cache.starts_with("not used: "));
