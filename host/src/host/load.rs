@@ -7,7 +7,7 @@ use std::{
 };
 
 use tokio::sync::Semaphore;
-use toolcell_policy::{Decision, GrantSet, Origin, Rule, ToolDefinition, decide};
+use toolcell_policy::{Decision, GrantSet, Manifest, Origin, Rule, ToolDefinition, decide};
 
 use super::Shared;
 use crate::{
@@ -121,6 +121,7 @@ impl Shared {
 
     fn register(&self, package: &Package, origin: String, replace: bool) -> Result<Vec<String>> {
         let manifest = package.manifest();
+        self.refuse_unknown_tools(manifest)?;
         let info = Arc::new(PackageInfo {
             name: manifest.name.clone(),
             digest: hex(package.sha256()),
@@ -135,6 +136,20 @@ impl Shared {
         let names = tools.iter().map(|tool| tool.public_name.clone()).collect();
         self.registry.add(&manifest.name, tools, replace)?;
         Ok(names)
+    }
+
+    /// A misspelt name in `approve` would let the tool that was meant run unasked.
+    fn refuse_unknown_tools(&self, manifest: &Manifest) -> Result<()> {
+        let problems = self.layers.unknown_tools(manifest);
+        let Some(first) = problems.first() else {
+            return Ok(());
+        };
+        let help = first.help().unwrap_or_default().to_owned();
+        let lines: Vec<String> = problems
+            .iter()
+            .map(|problem| format!("{}:{}: {problem}", problem.file(), problem.line()))
+            .collect();
+        Err(Error::new(ErrorKind::InvalidPolicy, lines.join("\n")).with_help(help))
     }
 
     fn prepare(

@@ -390,6 +390,21 @@ async fn names_that_are_taken_or_look_alike_are_refused() {
 }
 
 #[tokio::test]
+async fn a_rule_for_a_tool_that_does_not_exist_is_refused() {
+    let host = builder("[tool.t]\napprove = { tt = \"deny\" }\n")
+        .build()
+        .unwrap();
+    let t = package(&manifest("t", "t", ""), ECHO);
+    let error = host.load_bytes("t", t).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidPolicy);
+    assert_eq!(
+        error.message(),
+        "toolcell.toml:2: the package `t` has no tool `tt`"
+    );
+    assert!(host.tools().is_empty());
+}
+
+#[tokio::test]
 async fn a_package_is_reloaded_as_a_whole() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("t.wasm");

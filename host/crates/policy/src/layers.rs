@@ -86,7 +86,19 @@ impl Layers {
     /// `approve` for a tool that it does not have, a grant that it does not request.
     pub fn problems_for(&self, manifest: &Manifest) -> Vec<Problem> {
         self.iter()
-            .flat_map(|(_, policy)| problems::unused(policy, manifest))
+            .flat_map(|(_, policy)| {
+                let mut problems = problems::unknown_tools(policy, manifest);
+                problems.extend(problems::unrequested(policy, manifest));
+                problems
+            })
+            .collect()
+    }
+
+    /// Of [`problems_for`](Self::problems_for) those that make the files weaker than they read: an `approve` for a tool
+    /// that the package does not have. A host must not load the package then.
+    pub fn unknown_tools(&self, manifest: &Manifest) -> Vec<Problem> {
+        self.iter()
+            .flat_map(|(_, policy)| problems::unknown_tools(policy, manifest))
             .collect()
     }
 

@@ -61,7 +61,11 @@ fn check_in_force() -> Outcome {
         .iter()
         .map(|(layer, file)| format!("{layer} {}", file.display()))
         .collect();
-    checked(&names, in_force.layers.problems())
+    let mut problems = in_force.layers.problems();
+    for manifest in hosts::manifests(&in_force.layers)? {
+        problems.extend(in_force.layers.problems_for(&manifest));
+    }
+    checked(&names, problems)
 }
 
 fn checked(names: &[String], problems: Vec<Problem>) -> Outcome {

@@ -138,42 +138,45 @@ impl Found<'_> {
     }
 }
 
-/// What a policy writes about a package in vain, since the package has no such tool or does not request it.
-pub(super) fn unused(policy: &Policy, manifest: &Manifest) -> Vec<Problem> {
-    let Some(tool) = policy.tool(&manifest.name) else {
-        return Vec::new();
-    };
-    let mut problems = Vec::new();
-    let mut say = |rule: &Rule, message: String, help: String| {
-        let span = policy.source.line_span(rule.line);
-        problems.push(Problem::new(&policy.source, span, message).with_help(help));
-    };
+/// The `approve` entries of a policy for tools that the package does not have: whoever wrote one believes that a tool
+/// asks or is denied, and it is not.
+pub(super) fn unknown_tools(policy: &Policy, manifest: &Manifest) -> Vec<Problem> {
     let tools: Vec<&str> = manifest
         .tools
         .iter()
         .map(|tool| tool.name.as_str())
         .collect();
-    for approval in &tool.approve {
-        if let Some(name) = approval
-            .tool
-            .as_deref()
-            .filter(|name| !tools.contains(name))
-        {
+    let approvals = policy.tool(&manifest.name).map(|tool| &tool.approve);
+    let unknown = approvals.into_iter().flatten().filter_map(|approval| {
+        let name = approval.tool.as_deref()?;
+        (!tools.contains(&name)).then_some((name, &approval.rule))
+    });
+    unknown
+        .map(|(name, rule)| {
             let help = match names::nearest(name, tools.iter().copied()) {
                 Some(near) => format!("did you mean `{near}`?"),
                 None => format!("its tools are {}", listed(&tools)),
             };
             let message = format!("the package `{}` has no tool `{name}`", manifest.name);
-            say(&approval.rule, message, help);
-        }
-    }
+            let span = policy.source.line_span(rule.line);
+            Problem::new(&policy.source, span, message).with_help(help)
+        })
+        .collect()
+}
+
+/// What a policy grants to a package in vain, since the package does not request it.
+pub(super) fn unrequested(policy: &Policy, manifest: &Manifest) -> Vec<Problem> {
+    let Some(tool) = policy.tool(&manifest.name) else {
+        return Vec::new();
+    };
+    let mut problems = Vec::new();
     let requests = &manifest.request;
     let mut in_vain = |rule: &Rule, what: String| {
         let message = format!("the package `{}` does not request {what}", manifest.name);
-        say(
-            rule,
-            message,
-            "remove the grant: it has no effect".to_owned(),
+        let span = policy.source.line_span(rule.line);
+        problems.push(
+            Problem::new(&policy.source, span, message)
+                .with_help("remove the grant: it has no effect"),
         );
     };
     for grant in tool.net() {

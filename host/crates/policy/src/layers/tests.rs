@@ -260,6 +260,8 @@ approve = { raed = "ask", "*" = "allow" }
         ]
     );
     assert_eq!(problems[0].help(), Some("did you mean `read`?"));
+    let unknown = Layers::from(read(policy)).unknown_tools(&request);
+    assert_eq!(messages(&unknown), messages(&problems[..1]));
 }
 
 fn effects(layers: &Layers, manifest: &Manifest) -> Vec<Effect> {
