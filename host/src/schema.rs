@@ -15,8 +15,8 @@ const MAX_PROBLEMS: usize = 5;
 /// The longest report about one problem, in characters. What a model sent is not echoed at length.
 const MAX_PROBLEM_CHARS: usize = 200;
 
-/// The largest compiled pattern, in bytes: 1 MiB.
-const PATTERN_BYTES: usize = 1 << 20;
+/// The largest compiled pattern, in bytes: 128 KiB. A package has room for thousands of patterns.
+const PATTERN_BYTES: usize = 128 << 10;
 
 /// The most work that one check may be: the parts of the schema times the bytes of the value. Small schemas take the
 /// largest inputs, and small inputs fit the largest schemas.
@@ -211,6 +211,9 @@ mod tests {
         let text = "a".repeat(50_000) + "!";
         assert!(check(schema, json!(text)).is_err());
         assert!(Schema::compile(&json!({"pattern": "a{1000}{1000}"})).is_err());
+        assert!(Schema::compile(&json!({"pattern": "\\p{L}{20}"})).is_err());
+        assert!(Schema::compile(&json!({"pattern": "^[a-z0-9][a-z0-9_.-]{0,255}$"})).is_ok());
+        assert!(Schema::compile(&json!({"pattern": "^\\p{Lu}\\p{L}*( \\p{L}+)*$"})).is_ok());
     }
 
     #[test]

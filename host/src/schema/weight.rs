@@ -9,8 +9,12 @@ use serde_json::Value;
 
 use super::at;
 
-/// The most subschemas and listed values of a schema, each counted as often as references lead to it.
+/// The most subschemas and listed values of a schema, each counted as often as references lead to it; a pattern counts
+/// as 200 of them.
 pub(super) const MAX_WEIGHT: u64 = 10_000;
+
+/// What a pattern counts, since it is compiled to thousands of bytes: a schema has fewer than 50 of them.
+const PATTERN_WEIGHT: u64 = MAX_WEIGHT / 50;
 
 /// How deep subschemas may lie in one another, references followed. A schema that refers to itself has no end.
 pub(super) const MAX_DEPTH: usize = 64;
@@ -57,12 +61,7 @@ struct Scales<'a> {
 impl<'a> Scales<'a> {
     /// A subschema, or a list of them, which is checked `times` times.
     fn schema(&mut self, schema: &'a Value, times: u64) -> Result<(), String> {
-        self.weight = self.weight.saturating_add(times);
-        if self.weight > MAX_WEIGHT {
-            return Err(self.wrong(&format!(
-                "the schema has more than {MAX_WEIGHT} parts once its references are followed"
-            )));
-        }
+        self.add(times)?;
         if self.path.len() > MAX_DEPTH {
             return Err(self.wrong(&format!(
                 "the schema is more than {MAX_DEPTH} levels deep once its references are followed; one that refers to itself is not supported"
@@ -108,14 +107,18 @@ impl<'a> Scales<'a> {
                 self.path.push(key.to_owned());
                 Err(self.wrong("only the whole schema may have an `$id`"))
             }
+            Value::String(_) if key == "pattern" => self.add(times.saturating_mul(PATTERN_WEIGHT)),
             Value::Array(values) if DATA.contains(&key) => {
                 let count = u64::try_from(values.len()).unwrap_or(u64::MAX);
-                self.weight = self.weight.saturating_add(count.saturating_mul(times));
-                Ok(())
+                self.add(times.saturating_mul(count))
             }
             _ if DATA.contains(&key) => Ok(()),
             Value::Object(named) if NAMED.contains(&key) => {
                 self.path.push(key.to_owned());
+                if key == "patternProperties" {
+                    let count = u64::try_from(named.len()).unwrap_or(u64::MAX);
+                    self.add(count.saturating_mul(times).saturating_mul(PATTERN_WEIGHT))?;
+                }
                 named
                     .iter()
                     .try_for_each(|(name, schema)| self.below(name, schema, times))?;
@@ -132,6 +135,16 @@ impl<'a> Scales<'a> {
         self.schema(schema, times)?;
         self.path.pop();
         Ok(())
+    }
+
+    fn add(&mut self, weight: u64) -> Result<(), String> {
+        self.weight = self.weight.saturating_add(weight);
+        if self.weight <= MAX_WEIGHT {
+            return Ok(());
+        }
+        Err(self.wrong(&format!(
+            "the schema has more than {MAX_WEIGHT} parts once its references are followed"
+        )))
     }
 
     /// What a reference refers to.
@@ -206,6 +219,20 @@ mod tests {
             nested = json!({"allOf": [nested], "unevaluatedProperties": false});
         }
         assert!(weigh(&nested).unwrap_err().contains("10000 parts"));
+    }
+
+    #[test]
+    fn patterns_are_few() {
+        let patterns = |count: usize| -> Vec<Value> {
+            (0..count)
+                .map(|n| json!({"pattern": format!("a{n}")}))
+                .collect()
+        };
+        assert!(weigh(&json!({"allOf": patterns(40)})).is_ok());
+        assert!(weigh(&json!({"allOf": patterns(50)})).is_err());
+        let named: Map<String, Value> = (0..50).map(|n| (format!("a{n}"), json!({}))).collect();
+        assert!(weigh(&json!({"patternProperties": named})).is_err());
+        assert!(weigh(&json!({"properties": named})).is_ok());
     }
 
     #[test]
