@@ -37,8 +37,14 @@ pub const REQUESTS: &str = "toolcell.usage.requests";
 /// How many refused accesses a result lists.
 pub const DENIALS: &str = "toolcell.denials";
 
+/// How much of a tool's name is kept, in bytes: a model may ask for a name that no tool could have.
+const MAX_NAME_BYTES: usize = 128;
+
 /// The span of one call, at level info. What is not known yet is filled in by [`record_result`].
 pub fn call_span(tool: &str, call_id: &CallId) -> Span {
+    let tool = tool
+        .get(..tool.floor_char_boundary(MAX_NAME_BYTES))
+        .unwrap_or_default();
     info_span!(
         EXECUTE_TOOL,
         { OPERATION_NAME } = EXECUTE_TOOL,
@@ -116,6 +122,19 @@ mod tests {
         fn event(&self, _: &Event<'_>) {}
         fn enter(&self, _: &span::Id) {}
         fn exit(&self, _: &span::Id) {}
+    }
+
+    #[test]
+    fn a_name_that_is_too_long_is_cut() {
+        let seen = Seen::default();
+        tracing::subscriber::with_default(seen.clone(), || {
+            call_span(&"ä".repeat(1_000_000), &CallId::new("call_1"));
+        });
+        let seen = seen.0.lock().unwrap();
+        assert!(
+            seen.iter()
+                .all(|(_, value)| value.len() <= MAX_NAME_BYTES + 2)
+        );
     }
 
     #[test]
