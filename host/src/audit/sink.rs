@@ -1,6 +1,7 @@
 //! The audit log in a file.
 
 use std::{
+    cell::Cell,
     ffi::{OsStr, OsString},
     fs::File,
     io,
@@ -39,6 +40,9 @@ pub struct FileAudit {
 struct Files {
     log: File,
     head: File,
+    /// The end that this process wrote last. As long as the log has that size nobody else has appended, and the head
+    /// file need not be read.
+    last: Cell<Option<Head>>,
 }
 
 impl std::fmt::Debug for FileAudit {
@@ -130,6 +134,7 @@ impl Files {
         Ok(Self {
             log: place.open_log()?,
             head: place.open_head()?,
+            last: Cell::new(None),
         })
     }
 
@@ -138,6 +143,9 @@ impl Files {
         let meta = self.log.metadata()?;
         if meta.nlink() == 0 {
             return Err(Trouble::Damage("the log was removed while it was in use"));
+        }
+        if let Some(last) = self.last.get().filter(|last| last.bytes == meta.len()) {
+            return Ok(last);
         }
         let head = match read_head(&self.head)? {
             Some(head) => head,
@@ -214,7 +222,9 @@ impl Files {
     }
 
     fn write_head(&self, head: Head) -> io::Result<Head> {
+        self.last.set(None);
         self.head.write_all_at(&head.to_file(), 0)?;
+        self.last.set(Some(head));
         Ok(head)
     }
 }
