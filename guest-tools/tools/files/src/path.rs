@@ -44,7 +44,7 @@ pub(crate) fn failure(action: &str, path: &Path, error: io::Error) -> Error {
             Error::invalid_input(format!("{place} is not a directory or not in one"))
         }
         (_, error) if error.kind == ErrorKind::Denied => {
-            Error::denied(format!("no permission to {action} {place}; {}", grants()))
+            Error::denied(format!("no permission to {action} {place}{}", grants(path)))
         }
         (_, error) if error.kind == ErrorKind::NotFound => {
             Error::not_found(format!("{place} does not exist"))
@@ -60,10 +60,16 @@ fn is_a_directory(path: &Path) -> Error {
     ))
 }
 
-fn grants() -> String {
-    match files::granted() {
-        none if none.is_empty() => "no directory was granted".to_owned(),
-        granted => format!("granted: {}", granted.join(", ")),
+/// What was granted instead. Below a granted directory that would only puzzle: there the thing itself was refused, such
+/// as a pipe, a link that leads outside, or a file in a directory that may only be read.
+fn grants(path: &Path) -> String {
+    let granted = files::granted();
+    if granted.iter().any(|root| path.starts_with(root)) {
+        return String::new();
+    }
+    match granted.is_empty() {
+        true => "; no directory was granted".to_owned(),
+        false => format!("; granted: {}", granted.join(", ")),
     }
 }
 
