@@ -52,7 +52,7 @@ impl Client {
             .body(body)
             .send()
             .await
-            .map_err(|error| ModelError::Connect(self.describe(error)))?;
+            .map_err(|error| self.unreachable(error))?;
         let head = Head::of(&response);
         if head.status == 200 && head.content_type.starts_with("text/event-stream") {
             return Ok(Opened {
@@ -99,8 +99,16 @@ impl Client {
         }
     }
 
-    fn describe(&self, error: reqwest::Error) -> String {
-        self.key.redact(&chain(&error.without_url()))
+    /// Where nobody answered and why. A failed connection is told by its root: the layers above it only say that
+    /// connecting failed.
+    fn unreachable(&self, error: reqwest::Error) -> ModelError {
+        let why = if error.is_connect() {
+            root(&error)
+        } else {
+            chain(&error.without_url())
+        };
+        let place = self.url.origin().ascii_serialization();
+        ModelError::Connect(self.key.redact(&format!("{place}: {why}")))
     }
 }
 
@@ -231,6 +239,15 @@ fn chain(error: &dyn std::error::Error) -> String {
         next = source.source();
     }
     text
+}
+
+/// The innermost error.
+fn root(error: &dyn std::error::Error) -> String {
+    let mut inner = error;
+    while let Some(source) = inner.source() {
+        inner = source;
+    }
+    inner.to_string()
 }
 
 /// A client with this library's own TLS settings: Mozilla's roots, no proxy, no redirects, since each of these could
