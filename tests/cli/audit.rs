@@ -51,3 +51,18 @@ fn a_log_may_be_named_and_must_be_there() {
         cell.run(&["audit", "show", "none.jsonl"]).exits(1),
     );
 }
+
+#[test]
+fn a_call_that_was_not_logged_is_told() {
+    let cell = Cell::new();
+    let call = [
+        "call",
+        "--policy",
+        "policy.toml",
+        "calc",
+        r#"{"expression":"1"}"#,
+    ];
+    cell.run(&call).exits(0);
+    let shown = cell.run(&["audit", "show", "--call", "call_none"]).exits(0);
+    assert_eq!(shown.stderr, "no record of the call call_none\n");
+}

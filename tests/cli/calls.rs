@@ -299,3 +299,48 @@ fn a_plain_wasi_program_runs_and_its_status_is_ours() {
         cell.run(&["wasi-run", "policy.toml"]).exits(2),
     );
 }
+
+#[test]
+fn an_answer_that_does_not_go_to_a_terminal_stays_as_it_is() {
+    let cell = Cell::new();
+    let text = "\u{1b}[31mred\u{1b}[0m \u{202e}text\n";
+    cell.file("workspace/colour.txt", text);
+    let input = r#"{"path":"/work/colour.txt"}"#;
+    let call = ["call", "--policy", "policy.toml", "files_read", input];
+    assert_eq!(cell.run(&call).exits(0).stdout, text);
+}
+
+#[test]
+fn a_place_without_a_policy_says_so() {
+    let cell = Cell::empty();
+    let says = "offers no tools";
+    assert!(cell.run(&["tools"]).exits(0).stderr.contains(says));
+    assert!(
+        cell.run(&["serve", "--stdio"])
+            .exits(0)
+            .stderr
+            .contains(says)
+    );
+    cell.file(
+        "hello.jsonl",
+        r#"{"content":"Hello","stop_reason":"end_turn"}"#,
+    );
+    let run = ["run", "x", "--model", "scripted:hello.jsonl"];
+    assert!(cell.run(&run).exits(0).stderr.contains(says));
+    let explained = cell.run(&["policy", "explain"]).exits(0);
+    assert!(explained.stderr.contains("lists no tools"), "{explained}");
+}
+
+#[test]
+fn inspect_does_not_wait_for_a_pipe() {
+    let cell = Cell::new();
+    let made = std::process::Command::new("mkfifo")
+        .arg(cell.path("pipe.wasm"))
+        .status();
+    assert!(made.unwrap().success());
+    let shown = cell.run(&["inspect", "pipe.wasm"]).exits(2);
+    assert!(
+        shown.stderr.contains("pipe.wasm: is no regular file"),
+        "{shown}"
+    );
+}

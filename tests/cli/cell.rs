@@ -119,6 +119,11 @@ impl Cell {
         self.command(arguments).spawn().unwrap()
     }
 
+    /// Starts `toolcell` with standard output going elsewhere.
+    pub(crate) fn start_into(&self, arguments: &[&str], stdout: Stdio) -> Child {
+        self.command(arguments).stdout(stdout).spawn().unwrap()
+    }
+
     pub(crate) fn shown(&self, arguments: &[&str], output: &Output) -> Shown {
         let root = self.dir.path().display().to_string();
         let text = |bytes: &[u8]| {

@@ -1,5 +1,11 @@
 //! `demo`.
 
+use std::{
+    io::{BufRead as _, BufReader},
+    net::TcpListener,
+    process::Command,
+};
+
 use serde_json::Value;
 
 use crate::cell::{Cell, golden};
@@ -44,4 +50,36 @@ fn a_demo_that_is_held_back_by_the_users_policy_says_so() {
             .contains("not so: the wrong total was corrected"),
         "{shown}"
     );
+}
+
+#[test]
+fn ctrl_c_ends_the_demo_without_judging_it() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let base = format!("http://{}", silent.local_addr().unwrap());
+    let cell = Cell::empty()
+        .env("ANTHROPIC_API_KEY", "sk-test-not-shown")
+        .env("ANTHROPIC_BASE_URL", &base);
+    let arguments = ["demo", "--live"];
+    let child = cell.start(&arguments);
+    // The model was asked and never answers.
+    let (connection, _) = silent.accept().unwrap();
+    let mut line = String::new();
+    BufReader::new(&connection).read_line(&mut line).unwrap();
+    let interrupt = ["-INT", &child.id().to_string()];
+    assert!(
+        Command::new("kill")
+            .args(interrupt)
+            .status()
+            .unwrap()
+            .success()
+    );
+    let shown = cell
+        .shown(&arguments, &child.wait_with_output().unwrap())
+        .exits(130);
+    assert!(
+        shown.stderr.contains("cancelled: the demo was interrupted"),
+        "{shown}"
+    );
+    assert!(!shown.to_string().contains("not so"), "{shown}");
+    assert!(!shown.to_string().contains("Try next"), "{shown}");
 }

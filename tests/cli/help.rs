@@ -28,6 +28,19 @@ fn help() {
 }
 
 #[test]
+fn help_and_version_as_json() {
+    let cell = Cell::empty();
+    let version = cell.run(&["--version", "--json"]).exits(0).json();
+    assert_eq!(
+        version["data"]["text"],
+        concat!("toolcell ", env!("CARGO_PKG_VERSION"))
+    );
+    let help = cell.run(&["call", "--help", "--json"]).exits(0).json();
+    let text = help["data"]["text"].as_str().unwrap();
+    assert!(text.starts_with("Call one tool\n"), "{text}");
+}
+
+#[test]
 fn a_wrong_command_line_is_one_line_and_a_hint() {
     let cell = Cell::empty();
     golden!(
@@ -41,6 +54,10 @@ fn a_wrong_command_line_is_one_line_and_a_hint() {
         cell.run(&["demo", "--events", "--json"]).exits(2),
         cell.run(&["serve"]).exits(2),
         cell.run(&["completions", "tcsh"]).exits(2),
+        cell.run(&["policy"]).exits(2),
+        cell.run(&["--json"]).exits(2),
+        cell.run(&["audit", "--json"]).exits(2),
+        cell.run(&["run", "task", "--max-cost", "-1"]).exits(1),
     );
 }
 

@@ -1,5 +1,7 @@
 //! `doctor`, and machines on which something is missing.
 
+use std::{fs, process::Stdio};
+
 use crate::cell::{Cell, golden};
 
 #[test]
@@ -55,4 +57,52 @@ fn a_cache_that_cannot_be_written_is_no_obstacle() {
         .exits(0);
     assert_eq!(shown.stdout, "42\n");
     cell.run(&["doctor"]).exits(1);
+}
+
+#[test]
+fn a_full_disk_behind_standard_output_is_no_success() {
+    let cell = Cell::new();
+    for arguments in [
+        &["explain"][..],
+        &["explain", "denied"],
+        &["explain", "--json"],
+    ] {
+        let full = fs::OpenOptions::new()
+            .write(true)
+            .open("/dev/full")
+            .unwrap();
+        let child = cell.start_into(arguments, Stdio::from(full));
+        let shown = cell
+            .shown(arguments, &child.wait_with_output().unwrap())
+            .exits(1);
+        assert_eq!(
+            shown.stderr.lines().next(),
+            Some("unavailable: cannot write standard output: no space left on device")
+        );
+    }
+}
+
+#[test]
+fn files_without_an_end_are_refused() {
+    let cell = Cell::new();
+    golden!(
+        "endless_files",
+        cell.run(&["policy", "check", "/dev/zero"]).exits(2),
+        cell.run(&["inspect", "/dev/zero"]).exits(2),
+        cell.run(&["run", "x", "--model", "scripted:/dev/zero"])
+            .exits(1),
+        cell.run(&["call", "calc", "@/dev/zero"]).exits(1),
+        cell.run(&["wasi-run", "/dev/zero"]).exits(2),
+        cell.run(&["policy", "check", "."]).exits(2),
+    );
+}
+
+#[test]
+fn a_home_that_is_no_absolute_path_is_told() {
+    let cell = Cell::new()
+        .env("HOME", "somewhere")
+        .env("TOOLCELL_STATE_DIR", "");
+    let shown = cell.run(&["tools"]).exits(1);
+    assert!(shown.stderr.contains("HOME is no absolute path"), "{shown}");
+    assert!(!cell.path("somewhere").exists());
 }

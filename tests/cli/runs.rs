@@ -183,6 +183,12 @@ fn an_api_that_cannot_be_reached_ends_the_run_and_keeps_it() {
         "{shown}"
     );
     assert!(shown.stderr.contains("toolcell run --resume r"), "{shown}");
+    assert!(shown.stderr.contains("check the network"), "{shown}");
+    assert!(!shown.stderr.contains("os error"), "{shown}");
+    assert!(
+        !shown.stderr.contains("ended:"),
+        "nothing came about: {shown}"
+    );
     assert!(!shown.to_string().contains("sk-test"), "{shown}");
 }
 
@@ -253,4 +259,26 @@ fn the_examples_of_the_repository_hold() {
         "{json}"
     );
     assert_eq!(json["data"]["report"]["outcome"], "finished");
+}
+
+#[test]
+fn a_transcript_that_is_none_is_told_without_a_way_to_go_on() {
+    let cell = with_script();
+    cell.file("broken.jsonl", "{}\n");
+    let shown = cell
+        .run(&[
+            "run",
+            "--resume",
+            "r1",
+            "--transcript",
+            "broken.jsonl",
+            "--policy",
+            "policy.toml",
+            "--model",
+            "scripted:turns.jsonl",
+        ])
+        .exits(2);
+    assert!(shown.stderr.contains("broken.jsonl, line 1"), "{shown}");
+    assert!(shown.stderr.contains("begin a new run"), "{shown}");
+    assert!(!shown.stderr.contains("go on with it"), "{shown}");
 }

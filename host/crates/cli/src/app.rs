@@ -4,6 +4,7 @@ use std::{ffi::OsString, process::ExitCode};
 
 use clap::{FromArgMatches as _, error::ErrorKind as ClapKind};
 
+use serde_json::json;
 use toolcell::ErrorKind;
 
 use crate::{
@@ -27,10 +28,21 @@ pub(crate) fn main() -> ExitCode {
         Ok(None) => Ok(exit::OK),
         Err(failure) => Err(failure),
     };
-    ExitCode::from(outcome.unwrap_or_else(|failure| {
+    let status = outcome.unwrap_or_else(|failure| {
         output::failure(&failure);
         failure.status()
-    }))
+    });
+    match output::unwritten() {
+        Some(failure) => {
+            output::for_people(&failure);
+            ExitCode::from(if status == exit::OK {
+                failure.status()
+            } else {
+                status
+            })
+        }
+        None => ExitCode::from(status),
+    }
 }
 
 /// The arguments, or nothing when only help was asked for and is shown.
@@ -44,27 +56,42 @@ fn parse(arguments: &[OsString]) -> Result<Option<Cli>, Failure> {
     };
     match error.kind() {
         ClapKind::DisplayHelp | ClapKind::DisplayVersion => {
-            // Nobody may be reading; there is nothing else to do then.
-            let _ = error.print();
+            if wants_json(arguments) {
+                output::init(true, clap::ColorChoice::Never);
+                let text = error.render().to_string();
+                output::answer(json!({ "text": text.trim_end() }), |_| String::new());
+            } else {
+                // Nobody may be reading; there is nothing else to do then.
+                let _ = error.print();
+            }
             Ok(None)
         }
         _ => Err(usage_failure(arguments, &error)),
     }
 }
 
+/// Whether `--json` was given, where parsing failed or ended early. What follows `--` is no flag.
+fn wants_json(arguments: &[OsString]) -> bool {
+    let mut flags = arguments.iter().take_while(|argument| *argument != "--");
+    flags.any(|argument| argument == "--json")
+}
+
 /// A wrong command line in the words of clap, as one line and a hint.
 fn usage_failure(arguments: &[OsString], error: &clap::Error) -> Failure {
-    // Parsing failed, so the flag has to be looked for by hand. What follows `--` is no flag.
-    let mut flags = arguments.iter().take_while(|argument| *argument != "--");
-    output::init(
-        flags.any(|argument| argument == "--json"),
-        clap::ColorChoice::Auto,
-    );
+    output::init(wants_json(arguments), clap::ColorChoice::Auto);
     let text = error.render().to_string();
     let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
-    if error.kind() == ClapKind::DisplayHelpOnMissingArgumentOrSubcommand {
-        return Failure::usage("a verb is missing")
-            .help("`toolcell --help` lists them; `toolcell demo` shows what it is about");
+    if matches!(
+        error.kind(),
+        ClapKind::DisplayHelpOnMissingArgumentOrSubcommand | ClapKind::MissingSubcommand
+    ) {
+        let group = arguments.iter().skip(1).filter_map(|word| word.to_str());
+        let mut help = String::from("`toolcell ");
+        for word in group.filter(|word| !word.starts_with('-')) {
+            help.push_str(&format!("{word} "));
+        }
+        help.push_str("--help` lists them; `toolcell demo` shows what it is about");
+        return Failure::usage("a verb is missing").help(help);
     }
     let message = lines.next().unwrap_or("the command line is not valid");
     let message = message.strip_prefix("error: ").unwrap_or(message);
@@ -84,7 +111,9 @@ fn usage_failure(arguments: &[OsString], error: &clap::Error) -> Failure {
         }
     }
     help.push("`--help` says more".to_owned());
-    Failure::usage(message).help(help.join("; "))
+    // One word for one thing: what clap calls a subcommand is a verb everywhere else.
+    let verb = |text: String| text.replace("subcommand", "verb");
+    Failure::usage(verb(message)).help(verb(help.join("; ")))
 }
 
 fn dispatch(verb: Verb) -> Outcome {

@@ -165,7 +165,12 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "N", help_heading = "Budget")]
     pub(crate) max_tokens: Option<u64>,
     /// End when the model cost this much, in US dollars
-    #[arg(long, value_name = "USD", help_heading = "Budget")]
+    #[arg(
+        long,
+        value_name = "USD",
+        allow_negative_numbers = true,
+        help_heading = "Budget"
+    )]
     pub(crate) max_cost: Option<f64>,
     /// End after this time, for example `10m`
     #[arg(long, value_name = "TIME", help_heading = "Budget")]

@@ -40,6 +40,11 @@ impl Dirs {
             Failure::new(ErrorKind::Unavailable, "cannot find your home directory")
                 .help("set HOME, or TOOLCELL_STATE_DIR, TOOLCELL_CACHE_DIR and TOOLCELL_CONFIG_DIR")
         })?;
+        if xdg.home_dir().is_relative() {
+            // It would mean another place in every working directory.
+            let message = format!("HOME is no absolute path: {}", xdg.home_dir().display());
+            return Err(Failure::new(ErrorKind::Unavailable, message).help("set HOME"));
+        }
         let own = |dir: PathBuf| dir.join("toolcell");
         // `Xdg` always knows a state directory; the fallback is what the specification names.
         let default_state = || {

@@ -89,6 +89,7 @@ impl Failure {
             io::ErrorKind::PermissionDenied => "allow access to it, or name another place",
             io::ErrorKind::ReadOnlyFilesystem => "name a place that can be written to",
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "make room on the disk",
+            io::ErrorKind::FileTooLarge => "name a smaller file",
             _ => "check the path and what is there",
         };
         Self::new(
@@ -158,17 +159,22 @@ pub(crate) fn problems_json<'a>(problems: impl IntoIterator<Item = &'a Problem>)
 
 /// What the system said, without its `(os error 2)`.
 pub(crate) fn reason(error: &io::Error) -> String {
-    let text = error.to_string();
-    let mut chars = without_number(&text).chars();
+    let text = without_number(&error.to_string());
+    let mut chars = text.chars();
     match chars.next() {
         Some(first) => first.to_lowercase().chain(chars).collect(),
         None => text,
     }
 }
 
-/// A message without the number of the system's error, which the words before it say already.
-fn without_number(text: &str) -> &str {
-    text.split(" (os error").next().unwrap_or(text)
+/// A message without the numbers of the system's errors, which the words before them say already.
+pub(crate) fn without_number(text: &str) -> String {
+    let mut parts = text.split(" (os error ");
+    let mut short = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        short.push_str(part.split_once(')').map_or("", |(_, rest)| rest));
+    }
+    short
 }
 
 /// The audit log cannot be used.
@@ -189,7 +195,7 @@ impl From<Error> for Failure {
         if let Some(error) = source.and_then(|it| it.downcast_ref::<AuditError>()) {
             return audit(error);
         }
-        let mut failure = Self::new(error.kind(), error.message());
+        let mut failure = Self::new(error.kind(), without_number(error.message()));
         failure.help = error.help().map(str::to_owned);
         if let Some(problems) = source.and_then(|it| it.downcast_ref::<Problems>()) {
             failure.problems = problems.iter().cloned().collect();
@@ -214,5 +220,21 @@ impl From<Problems> for Failure {
         let mut failure = Self::new(kind, problems.to_string());
         failure.problems = problems.iter().cloned().collect();
         failure
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_of_the_system_are_left_out() {
+        for (text, short) in [
+            ("plain", "plain"),
+            ("a: No such file (os error 2)", "a: No such file"),
+            ("a (os error 2); b (os error 13)!", "a; b!"),
+        ] {
+            assert_eq!(without_number(text), short);
+        }
     }
 }

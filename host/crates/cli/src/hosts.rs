@@ -16,19 +16,28 @@ use toolcell_policy::{FileAccess, Layer, Layers, Manifest, Origin};
 use crate::{
     dirs::Dirs,
     failure::{self, Failure},
-    output,
+    files, output,
     policies::InForce,
     prompt,
+    style::{self, paint},
 };
 
 /// The largest component that is read, in bytes; the same as the host's own default.
-const MAX_COMPONENT_BYTES: u64 = 64 << 20;
+pub(crate) const MAX_COMPONENT_BYTES: u64 = 64 << 20;
 
 /// A host with every tool that the policy says where to get.
 pub(crate) async fn open(in_force: &InForce, dirs: &Dirs) -> Result<ToolHost, Failure> {
     let host = start(in_force, dirs)?;
     host.load_policy_tools().await?;
     Ok(host)
+}
+
+/// Says so where no tool is offered: an agent or a client would only find out call by call.
+pub(crate) fn note_if_empty(host: &ToolHost) {
+    if host.tools().is_empty() {
+        let line = "note: the policy in force offers no tools; name one with --policy FILE";
+        output::note(paint(style::NOTE, line));
+    }
 }
 
 /// A host without tools.
@@ -136,17 +145,13 @@ fn read_package(path: &Path) -> Result<Package, Failure> {
         failure.kind = ErrorKind::InvalidComponent;
         failure
     };
-    let size = fs::metadata(path).map_err(|error| failed(&error))?.len();
-    if size > MAX_COMPONENT_BYTES {
-        return Err(Failure::new(
-            ErrorKind::InvalidComponent,
-            format!(
-                "{} has {size} bytes; a component may have at most {MAX_COMPONENT_BYTES}",
-                path.display()
-            ),
-        ));
+    let metadata = fs::metadata(path).map_err(|error| failed(&error))?;
+    if !metadata.is_file() {
+        // As the host itself says; a pipe without a writer would keep us waiting.
+        let message = format!("{}: is no regular file", path.display());
+        return Err(Failure::new(ErrorKind::InvalidComponent, message));
     }
-    let bytes = fs::read(path).map_err(|error| failed(&error))?;
+    let bytes = files::read(path, MAX_COMPONENT_BYTES).map_err(|error| failed(&error))?;
     let stem = path
         .file_stem()
         .map_or("tool".into(), |stem| stem.to_string_lossy());

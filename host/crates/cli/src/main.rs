@@ -8,6 +8,7 @@ mod env;
 mod exit;
 mod explain;
 mod failure;
+mod files;
 mod hosts;
 mod interrupt;
 mod models;

@@ -1,6 +1,6 @@
 //! From `--model` to a model.
 
-use std::{fs, path::Path, sync::Arc};
+use std::{path::Path, sync::Arc};
 
 use toolcell::ErrorKind;
 use toolcell_agent::{
@@ -8,7 +8,7 @@ use toolcell_agent::{
     model::{Anthropic, AnthropicConfig, ApiKey, Scripted},
 };
 
-use crate::{env, failure::Failure};
+use crate::{env, failure::Failure, files};
 
 /// The model of `run` and `demo --live` where none is named.
 pub(crate) const DEFAULT: &str = "anthropic:claude-sonnet-5-5";
@@ -43,14 +43,7 @@ pub(crate) fn scripted(name: &str, text: &str) -> Result<Arc<dyn ModelProvider>,
 
 fn scripted_file(file: &Path) -> Result<Arc<dyn ModelProvider>, Failure> {
     let failed = |error: &std::io::Error| Failure::io("read", file, error);
-    let size = fs::metadata(file).map_err(|error| failed(&error))?.len();
-    if size > MAX_SCRIPT_BYTES {
-        return Err(Failure::usage(format!(
-            "{} has {size} bytes; recorded turns may have at most {MAX_SCRIPT_BYTES}",
-            file.display()
-        )));
-    }
-    let text = fs::read_to_string(file).map_err(|error| failed(&error))?;
+    let text = files::read_text(file, MAX_SCRIPT_BYTES).map_err(|error| failed(&error))?;
     scripted(&file.display().to_string(), &text)
 }
 

@@ -2,6 +2,7 @@
 
 use std::{
     io::{self, IsTerminal as _, Write as _},
+    path::Path,
     sync::{
         Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -24,6 +25,9 @@ static JSON: AtomicBool = AtomicBool::new(false);
 static EVENTS: AtomicBool = AtomicBool::new(false);
 /// Lines that wait until a question at the terminal is answered; nothing when none is being asked.
 static HELD: Mutex<Option<Vec<String>>> = Mutex::new(None);
+
+/// The first error of standard output, apart from a reader that went away.
+static UNWRITTEN: Mutex<Option<io::Error>> = Mutex::new(None);
 
 /// Says once, at the start, how output is made.
 pub(crate) fn init(json: bool, color: clap::ColorChoice) {
@@ -48,8 +52,27 @@ pub(crate) fn json() -> bool {
 
 /// One line of data on standard output.
 pub(crate) fn data(line: impl std::fmt::Display) {
-    // Nobody reads any more, as in `toolcell tools | head -1`: that is no failure of ours, so it ends quietly.
-    let _ = writeln!(anstream::stdout(), "{line}");
+    written(writeln!(anstream::stdout(), "{line}"));
+}
+
+/// Keeps the first error of standard output for the end. When nobody reads any more, as in `toolcell tools | head -1`,
+/// that is no failure of ours, so it ends quietly.
+fn written(result: io::Result<()>) {
+    if let Err(error) = result
+        && error.kind() != io::ErrorKind::BrokenPipe
+    {
+        unwritten_slot().get_or_insert(error);
+    }
+}
+
+fn unwritten_slot() -> MutexGuard<'static, Option<io::Error>> {
+    UNWRITTEN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Why something could not be written to standard output, if so: a full disk must not look like success.
+pub(crate) fn unwritten() -> Option<Failure> {
+    let error = unwritten_slot().take()?;
+    Some(Failure::io("write", Path::new("standard output"), &error))
 }
 
 /// A text from outside on standard output: its lines stay, and what could steer a terminal is escaped. Where it does
@@ -58,7 +81,8 @@ pub(crate) fn text(text: &str) {
     if io::stdout().is_terminal() {
         piece(&safe_lines(text));
     } else {
-        piece(text);
+        // Not through `anstream`, which would take colour codes out of the data.
+        written(io::stdout().write_all(text.as_bytes()));
     }
     if !text.ends_with('\n') {
         piece("\n");
@@ -82,7 +106,7 @@ pub(crate) fn safe_lines(text: &str) -> String {
 /// A piece of text on standard output, without a newline, at once.
 pub(crate) fn piece(text: &str) {
     let mut out = anstream::stdout();
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    written(out.write_all(text.as_bytes()).and_then(|()| out.flush()));
 }
 
 /// Keeps lines on standard error back while `ask` has the terminal, so that nothing slips between question and answer.
@@ -138,9 +162,15 @@ pub(crate) fn failure(failure: &Failure) {
         data(envelope);
         return;
     }
+    for_people(failure);
+}
+
+/// A failure in words, on standard error.
+pub(crate) fn for_people(failure: &Failure) {
     if let [first, ..] = failure.problems.as_ref() {
         for problem in failure.problems.iter() {
-            note(diagnostic(&Shown(problem)).trim_end_matches('\n'));
+            let shown = diagnostic(&Shown(problem));
+            note(format_args!("{}\n", shown.trim_end_matches('\n')));
         }
         let count = style::count(failure.problems.len(), "problem");
         let code = paint(style::BAD, failure.kind.code());

@@ -15,6 +15,7 @@ use crate::{
     dirs::{self, Dirs},
     env,
     failure::Failure,
+    files,
     trusted::{Trust, Trusted},
 };
 
@@ -136,22 +137,17 @@ pub(crate) fn read(path: &Path) -> Result<String, Failure> {
         let mut failure = Failure::io("read the policy", path, error);
         if matches!(
             error.kind(),
-            io::ErrorKind::NotFound | io::ErrorKind::InvalidData
+            io::ErrorKind::NotFound
+                | io::ErrorKind::InvalidData
+                | io::ErrorKind::IsADirectory
+                | io::ErrorKind::FileTooLarge
         ) {
             failure.kind = ErrorKind::InvalidPolicy;
         }
         failure
     };
-    let size = fs::metadata(path).map_err(|error| failed(&error))?.len();
     let limit = toolcell_policy::MAX_POLICY_BYTES as u64;
-    if size > limit {
-        let message = format!(
-            "the policy {} has {size} bytes, and {limit} are allowed",
-            path.display()
-        );
-        return Err(Failure::new(ErrorKind::InvalidPolicy, message));
-    }
-    fs::read_to_string(path).map_err(|error| failed(&error))
+    files::read_text(path, limit).map_err(|error| failed(&error))
 }
 
 fn read_if_there(path: &Path) -> Result<Option<String>, Failure> {

@@ -67,6 +67,29 @@ pub(crate) fn one_line(text: &str, width: usize) -> String {
     format!("{kept}…")
 }
 
+/// The width that text is wrapped to, in characters; what every terminal shows.
+const WIDTH: usize = 80;
+
+/// A text wrapped at blanks. The first line starts with `indent` blanks, those after it with `hanging`.
+pub(crate) fn wrapped(text: &str, indent: usize, hanging: usize) -> String {
+    let mut out = " ".repeat(indent);
+    let mut used = indent;
+    for (at, word) in text.split(' ').enumerate() {
+        let width = word.chars().count();
+        if at > 0 && used + 1 + width > WIDTH {
+            used = hanging;
+            out.push('\n');
+            out.push_str(&" ".repeat(used));
+        } else if at > 0 {
+            out.push(' ');
+            used += 1;
+        }
+        out.push_str(word);
+        used += width;
+    }
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -81,6 +104,24 @@ mod tests {
         let sizes = [0, 1023, 1536, 20 << 20, 3 << 30].map(size);
         assert_eq!(sizes, ["0 B", "1023 B", "1.5 KiB", "20.0 MiB", "3.0 GiB"]);
         assert_eq!([count(0, "tool"), count(1, "tool")], ["0 tools", "1 tool"]);
+    }
+
+    #[test]
+    fn long_text_is_wrapped_at_blanks() {
+        let text = wrapped(&"word ".repeat(40), 2, 4);
+        assert!(
+            text.lines().all(|line| line.chars().count() <= WIDTH),
+            "{text}"
+        );
+        assert!(
+            text.lines()
+                .skip(1)
+                .all(|line| line.starts_with("    word"))
+        );
+        assert_eq!(text.split_whitespace().count(), 40);
+        let long = "x".repeat(200);
+        assert_eq!(wrapped(&format!("a {long}"), 0, 2), format!("a\n  {long}"));
+        assert_eq!(wrapped("short", 2, 4), "  short");
     }
 
     #[test]

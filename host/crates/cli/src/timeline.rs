@@ -10,6 +10,7 @@ use toolcell::{CallEvent, Denial, ErrorKind, text::escape_control};
 use toolcell_agent::{AgentEvent, AgentSink};
 
 use crate::{
+    failure::without_number,
     output,
     style::{self, paint},
 };
@@ -61,6 +62,8 @@ struct State {
     /// The inputs of the calls under way, by call id.
     inputs: HashMap<String, Value>,
     called: Vec<Called>,
+    /// Why the model was asked again, the last time.
+    retried_after: Option<String>,
     /// Whether the last text did not end its line.
     open_line: bool,
 }
@@ -110,8 +113,12 @@ impl Timeline {
                 error,
             } => {
                 let delay = style::duration(delay_ms.saturating_mul(1000));
-                let error = escape_control(&error);
-                let line = format!("  … attempt {attempt} in {delay}: {error}");
+                // The error that ends the run is told once, at its end; while waiting, only a new one is news.
+                let why = match state.retried_after.replace(error.clone()) {
+                    Some(before) if before == error => String::new(),
+                    _ => format!(": {}", style::one_line(&without_number(&error), 200)),
+                };
+                let line = format!("  … attempt {attempt} in {delay}{why}");
                 self.line(&mut state, &paint(style::NOTE, line));
             }
             AgentEvent::ToolCallStart { call_id, input, .. } => {
@@ -204,28 +211,30 @@ fn lines(called: &Called, text: &str, rule: Option<&str>) -> Vec<String> {
                 .strip_prefix(code.code())
                 .map_or(text, |rest| rest.trim_start_matches(": "));
             let why = style::one_line(why, 160);
-            lines.push(format!(
-                "      {}: {why}{}",
-                paint(style::BAD, code),
-                by(rule)
-            ));
+            lines.push(format!("      {}: {why}", paint(style::BAD, code)));
+            if let Some(rule) = rule {
+                let rule = style::one_line(rule, 120);
+                lines.push(format!(
+                    "      {}",
+                    paint(style::DIM, format_args!("rule: {rule}"))
+                ));
+            }
         }
     }
     for denial in &called.denials {
         // The one that ended the call is told already.
         if called.code != Some(ErrorKind::Denied) || rule != Some(denial.rule.as_str()) {
             let access = style::one_line(&denial.access, 120);
-            let line = format!("      refused: {access}{}", by(Some(&denial.rule)));
+            let line = format!("      refused: {access}");
             lines.push(paint(style::NOTE, line));
+            let rule = style::one_line(&denial.rule, 120);
+            lines.push(format!(
+                "      {}",
+                paint(style::DIM, format_args!("rule: {rule}"))
+            ));
         }
     }
     lines
-}
-
-fn by(rule: Option<&str>) -> String {
-    rule.map_or(String::new(), |rule| {
-        format!(" ({})", style::one_line(rule, 120))
-    })
 }
 
 /// The part of an input that says most, in a few words.
@@ -272,7 +281,8 @@ mod tests {
         );
         insta::assert_snapshot!(plain(&lines), @r"
           ✗ files_read    /etc/passwd                                    1.2 ms
-              denied: read /etc/passwd is not granted\u{1b}[2J (default: denied until written)
+              denied: read /etc/passwd is not granted\u{1b}[2J
+              rule: default: denied until written
         ");
     }
 
@@ -281,7 +291,8 @@ mod tests {
         let lines = lines(&called(None), "answer", None);
         insta::assert_snapshot!(plain(&lines), @r"
           ✓ files_read    /etc/passwd                                    1.2 ms
-              refused: read /etc/passwd (default: denied until written)
+              refused: read /etc/passwd
+              rule: default: denied until written
         ");
     }
 

@@ -118,6 +118,9 @@ fn show(path: &Path, last: usize, call: Option<&str>) -> Outcome {
             escape_control(what)
         ));
     }
+    if let (true, Some(call)) = (shown.is_empty(), call) {
+        output::note(format!("no record of the call {}", escape_control(call)));
+    }
     let value =
         json!({ "file": path.display().to_string(), "records": shown, "unreadable": broken });
     output::answer(value, |_| shown.iter().map(line).collect());

@@ -1,11 +1,6 @@
 //! `toolcell call TOOL [INPUT]`.
 
-use std::{
-    fs,
-    io::{self, Read as _},
-    path::Path,
-    sync::Arc,
-};
+use std::{io, path::Path, sync::Arc};
 
 use serde_json::{Value, json};
 use toolcell::{
@@ -19,7 +14,7 @@ use crate::{
     dirs::Dirs,
     exit,
     failure::Failure,
-    hosts, interrupt, output, policies,
+    files, hosts, interrupt, output, policies,
     style::{self, paint},
 };
 
@@ -138,35 +133,21 @@ fn not_shown(what: &str) {
 
 /// The input: JSON itself, `@FILE`, or `-` for standard input.
 fn input(argument: &str) -> Result<Value, Failure> {
+    let failed = |name: &str, error| Failure::io("read", Path::new(name), &error);
     let (text, from) = match argument.strip_prefix('@') {
         Some(file) => {
-            let path = Path::new(file);
-            let open = fs::File::open(path).map_err(|error| Failure::io("read", path, &error))?;
-            (read(open, path)?, file)
+            let text = files::read_text(Path::new(file), MAX_INPUT_BYTES);
+            (text.map_err(|error| failed(file, error))?, file)
         }
-        None if argument == "-" => (
-            read(io::stdin().lock(), Path::new("standard input"))?,
-            "standard input",
-        ),
+        None if argument == "-" => {
+            let text = files::read_text_from(io::stdin().lock(), MAX_INPUT_BYTES);
+            let from = "standard input";
+            (text.map_err(|error| failed(from, error))?, from)
+        }
         None => (argument.to_owned(), "the argument"),
     };
     serde_json::from_str(&text).map_err(|error| {
         Failure::usage(format!("the input in {from} is no JSON: {error}"))
             .help("quote it for your shell, for example '{\"path\":\"/work/README.md\"}', or pass @FILE or -")
     })
-}
-
-fn read(source: impl io::Read, name: &Path) -> Result<String, Failure> {
-    let mut text = String::new();
-    source
-        .take(MAX_INPUT_BYTES + 1)
-        .read_to_string(&mut text)
-        .map_err(|error| Failure::io("read", name, &error))?;
-    if text.len() as u64 > MAX_INPUT_BYTES {
-        return Err(Failure::usage(format!(
-            "{} holds more than {MAX_INPUT_BYTES} bytes",
-            name.display()
-        )));
-    }
-    Ok(text)
 }

@@ -7,7 +7,8 @@ mod project;
 use std::sync::Arc;
 
 use serde_json::json;
-use toolcell_agent::{AgentBuilder, ModelProvider, RunContext, RunReport};
+use toolcell::ErrorKind;
+use toolcell_agent::{AgentBuilder, ModelProvider, RunContext, RunOutcome, RunReport};
 use toolcell_policy::{Layer, Policy};
 
 use crate::{
@@ -16,7 +17,7 @@ use crate::{
     describe,
     dirs::Dirs,
     exit,
-    failure::Failure,
+    failure::{Failure, without_number},
     hosts, interrupt, models, output,
     policies::{self, InForce},
     style::{self, paint},
@@ -35,6 +36,8 @@ pub(crate) async fn demo(arguments: DemoArgs) -> Outcome {
         output::stream_events();
     }
     let model = model(&arguments)?;
+    // From here on an interrupt ends cleanly, so the scratch copy goes away with it.
+    let cancel = interrupt::token();
     let dirs = Dirs::find()?;
     let scratch = Scratch::new(arguments.keep)?;
     let in_force = policy(&dirs, &scratch)?;
@@ -57,7 +60,7 @@ pub(crate) async fn demo(arguments: DemoArgs) -> Outcome {
         .map_err(run::failed)?;
     let context = RunContext {
         events: Some(timeline.sink()),
-        cancel: interrupt::token(),
+        cancel,
         transcript: Some(place.transcript.clone()),
     };
     let report = agent
@@ -104,9 +107,9 @@ fn introduce(arguments: &DemoArgs, scratch: &Scratch) -> Result<(), Failure> {
         .collect();
     text.push_str(&describe::text(&grants));
     text.push_str(&format!(
-        "\n{} {}\n",
+        "\n{}\n{}\n",
         paint(style::BOLD, "Task:"),
-        TASK.trim()
+        style::wrapped(TASK.trim(), 2, 2)
     ));
     output::data(text);
     Ok(())
@@ -133,6 +136,15 @@ fn finish(
         "audit": audit,
         "transcript": transcript,
     });
+    let early = match report.outcome {
+        RunOutcome::Cancelled => true,
+        // A recorded model only fails when the tools do not do what the demo shows.
+        RunOutcome::Failed { .. } => arguments.live,
+        _ => false,
+    };
+    if early {
+        return Err(ended_early(&report.outcome, &transcript).data(value));
+    }
     if arguments.events {
         output::data(json!({ "type": "demo", "checks": checks }));
     } else if !output::json() {
@@ -149,10 +161,7 @@ fn finish(
         }
         return Ok(exit::OK);
     }
-    let kind = report
-        .outcome
-        .code()
-        .unwrap_or(toolcell::ErrorKind::ToolError);
+    let kind = report.outcome.code().unwrap_or(ErrorKind::ToolError);
     let mut failure = Failure::new(
         kind,
         format!("the demo did not do what it shows: {}", report.outcome),
@@ -164,6 +173,16 @@ fn finish(
     Err(failure
         .help("`toolcell doctor` checks this machine")
         .data(value))
+}
+
+/// The demo neither kept nor broke its promises.
+fn ended_early(outcome: &RunOutcome, transcript: &str) -> Failure {
+    let message = match outcome {
+        RunOutcome::Failed { message, .. } => without_number(message),
+        _ => "the demo was interrupted".to_owned(),
+    };
+    Failure::new(outcome.code().unwrap_or(ErrorKind::Internal), message)
+        .help(format!("what happened so far is in {transcript}"))
 }
 
 fn conclusion(arguments: &DemoArgs, checks: &[Check], audit: &str, transcript: &str) -> String {
@@ -209,7 +228,7 @@ fn conclusion(arguments: &DemoArgs, checks: &[Check], audit: &str, transcript: &
     let shown = if arguments.live { 3 } else { 4 };
     for (command, what) in next.iter().take(shown) {
         text.push_str(&format!(
-            "  {command}  {}\n",
+            "  {}\n  {command}\n",
             paint(style::DIM, format_args!("# {what}"))
         ));
     }

@@ -35,11 +35,11 @@ fn one(code: &str) -> Outcome {
     let text = explain::text(kind);
     let value = json!({ "code": kind.code(), "exit_status": exit::status(kind), "text": text });
     output::answer(value, |_| {
-        let (title, body) = text.split_once('\n').unwrap_or((text, ""));
-        format!(
-            "{}\n{body}",
-            paint(style::BOLD, title.trim_start_matches("# "))
-        )
+        let line = |line: &str| match line.trim_start_matches('#') {
+            same if same.len() == line.len() => format!("{line}\n"),
+            heading => format!("{}\n", paint(style::BOLD, heading.trim_start())),
+        };
+        text.lines().map(line).collect()
     });
     Ok(exit::OK)
 }

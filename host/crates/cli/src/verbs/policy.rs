@@ -88,6 +88,11 @@ fn explain(tool: Option<&str>, access: &str, options: &PolicyOptions) -> Outcome
     let in_force = policies::load(options, &dirs)?;
     let manifests = hosts::manifests(&in_force.layers)?;
     let tools = tools_of(&manifests, tool)?;
+    if tools.is_empty() {
+        output::note(
+            "the policy in force lists no tools, so nothing is granted; name one with --policy FILE",
+        );
+    }
     if access.is_empty() {
         explain_tools(&in_force.layers, &tools);
         return Ok(exit::OK);
@@ -145,7 +150,7 @@ fn explain_tools(layers: &Layers, tools: &[(&Manifest, &str)]) {
                 .map(|line| paint(style::BOLD, escape_control(line)));
             let rest = rest
                 .iter()
-                .map(|line| format!("  {}", escape_control(line)));
+                .map(|line| style::wrapped(&escape_control(line), 2, 4));
             heads.chain(rest).collect::<Vec<_>>().join("\n")
         };
         groups.iter().map(group).collect::<Vec<_>>().join("\n\n")

@@ -2,7 +2,6 @@
 
 use std::{
     fs, io,
-    io::Read as _,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -20,8 +19,8 @@ use crate::{
     args::RunArgs,
     dirs::{self, Dirs},
     exit,
-    failure::Failure,
-    hosts, interrupt, models, output, policies,
+    failure::{Failure, without_number},
+    files, hosts, interrupt, models, output, policies,
     style::{self, paint},
     timeline::{Show, Timeline},
 };
@@ -70,6 +69,7 @@ pub(crate) async fn run(arguments: RunArgs) -> Outcome {
     let in_force = policies::load(&arguments.policy, &dirs)?;
     let place = place(&arguments, &dirs)?;
     let host = hosts::open(&in_force, &dirs).await?;
+    hosts::note_if_empty(&host);
     let mut builder = AgentBuilder::new(Arc::new(host), model).budget(budget(&arguments)?);
     if let Some(system) = &arguments.system {
         builder = builder.system(text_or_file(system)?);
@@ -149,7 +149,10 @@ fn finish(
         "transcript": place.transcript.display().to_string(),
         "audit": audit.display().to_string(),
     });
-    if !output::json() && !arguments.events {
+    // Where nothing came about, the error alone says everything.
+    let failed = matches!(report.outcome, RunOutcome::Failed { .. });
+    let anything = !failed || report.spent.turns > 0;
+    if anything && !output::json() && !arguments.events {
         summary(&report, place, audit, timeline);
     }
     match (report.outcome.code(), arguments.events) {
@@ -160,13 +163,30 @@ fn finish(
         }
         // The last event has told it already.
         (Some(kind), true) => Ok(exit::status(kind)),
-        (Some(kind), false) => Err(outcome_failure(kind, &report.outcome, resume()).data(data)),
+        (Some(kind), false) => {
+            let resume = resume().map(|resume| first_check(kind, spec, resume));
+            Err(outcome_failure(kind, &report.outcome, resume).data(data))
+        }
     }
+}
+
+/// What to look at before a model of the network is asked again.
+fn first_check(kind: ErrorKind, spec: &str, resume: String) -> String {
+    if !spec.starts_with("anthropic:") {
+        return resume;
+    }
+    let check = match kind {
+        ErrorKind::AuthRequired => "check ANTHROPIC_API_KEY",
+        ErrorKind::InvalidInput => "check the name of the model and ANTHROPIC_BASE_URL",
+        ErrorKind::Unavailable => "check the network and ANTHROPIC_BASE_URL",
+        _ => return resume,
+    };
+    format!("{check}; {resume}")
 }
 
 fn outcome_failure(kind: ErrorKind, outcome: &RunOutcome, resume: Option<String>) -> Failure {
     let (message, help) = match outcome {
-        RunOutcome::Failed { message, .. } => (message.clone(), resume),
+        RunOutcome::Failed { message, .. } => (without_number(message), resume),
         RunOutcome::Cancelled => ("the run was interrupted".to_owned(), resume),
         RunOutcome::BudgetExceeded { budget, .. } => {
             let higher = resume.map(|resume| format!("{resume} --max-{budget} …"));
@@ -333,11 +353,7 @@ fn task_text(task: &str) -> Result<String, Failure> {
     if task != "-" {
         return Ok(task.to_owned());
     }
-    let mut text = String::new();
-    io::stdin()
-        .lock()
-        .take(MAX_TASK_BYTES)
-        .read_to_string(&mut text)
+    let text = files::read_text_from(io::stdin().lock(), MAX_TASK_BYTES)
         .map_err(|error| Failure::io("read", Path::new("standard input"), &error))?;
     if text.trim().is_empty() {
         return Err(Failure::usage("standard input holds no task"));
@@ -348,7 +364,9 @@ fn task_text(task: &str) -> Result<String, Failure> {
 fn text_or_file(text: &str) -> Result<String, Failure> {
     match text.strip_prefix('@') {
         Some(file) => {
-            fs::read_to_string(file).map_err(|error| Failure::io("read", Path::new(file), &error))
+            let path = Path::new(file);
+            files::read_text(path, MAX_TASK_BYTES)
+                .map_err(|error| Failure::io("read", path, &error))
         }
         None => Ok(text.to_owned()),
     }
@@ -364,6 +382,8 @@ pub(crate) fn failed(error: AgentError) -> Failure {
         AgentError::Transcript(error @ TranscriptError::Locked { .. }) => {
             Failure::new(ErrorKind::Busy, error.to_string())
         }
+        error @ AgentError::Transcript(_) => Failure::usage(without_number(&error.to_string()))
+            .help("nothing can go on from this transcript; begin a new run"),
         error => Failure::usage(error.to_string()),
     }
 }

@@ -10,6 +10,7 @@ pub(crate) async fn serve(arguments: ServeArgs) -> Outcome {
     let dirs = Dirs::find()?;
     let in_force = policies::load(&arguments.policy, &dirs)?;
     let host = hosts::open(&in_force, &dirs).await?;
+    hosts::note_if_empty(&host);
     let stop = interrupt::token();
     tokio::select! {
         served = toolcell_mcp::serve_stdio(host, toolcell_mcp::Options::default()) => {

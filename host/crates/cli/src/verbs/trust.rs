@@ -10,7 +10,7 @@ use crate::{
     app::Outcome,
     args::TrustArgs,
     describe,
-    dirs::{self, Dirs},
+    dirs::Dirs,
     exit,
     failure::Failure,
     output, policies, prompt,
@@ -39,7 +39,8 @@ pub(crate) fn trust(arguments: &TrustArgs) -> Outcome {
         return Ok(exit::OK);
     }
     let text = policies::read(&path)?;
-    let policy = policies::parse(&path, dirs::POLICY_FILE, &text)?;
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let policy = policies::parse(&path, &name, &text)?;
     let before = trusted.check(&path, text.as_bytes());
     if before != Trust::Trusted {
         if !output::json() {

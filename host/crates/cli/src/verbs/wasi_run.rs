@@ -1,18 +1,18 @@
 //! `toolcell wasi-run PROGRAM`: a plain WASI command under the same grant code as tools, for conformance suites.
 
-use std::{fs, io};
+use std::io;
 
 use serde_json::json;
 use toolcell::{CallContext, ErrorKind, Stdio, ToolHost, WasiProgram};
 
 use crate::{
-    app::Outcome, args::WasiRunArgs, dirs::Dirs, failure::Failure, hosts, interrupt, output,
+    app::Outcome, args::WasiRunArgs, dirs::Dirs, failure::Failure, files, hosts, interrupt, output,
     policies,
 };
 
 pub(crate) async fn wasi_run(arguments: WasiRunArgs) -> Outcome {
     let path = &arguments.program;
-    let component = fs::read(path).map_err(|error| {
+    let component = files::read(path, hosts::MAX_COMPONENT_BYTES).map_err(|error| {
         let failure = Failure::io("read the program", path, &error);
         Failure {
             kind: ErrorKind::InvalidComponent,
