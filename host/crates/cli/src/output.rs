@@ -103,6 +103,15 @@ pub(crate) fn safe_lines(text: &str) -> String {
         .join("\n")
 }
 
+/// A text in a column that begins after `indent` characters: wrapped on a terminal, and one line where programs read it.
+pub(crate) fn column(text: &str, indent: usize) -> String {
+    if io::stdout().is_terminal() {
+        style::wrapped(text, indent, indent).trim_start().to_owned()
+    } else {
+        text.to_owned()
+    }
+}
+
 /// A piece of text on standard output, without a newline, at once.
 pub(crate) fn piece(text: &str) {
     let mut out = anstream::stdout();

@@ -92,7 +92,7 @@ fn introduce(arguments: &DemoArgs, scratch: &Scratch) -> Result<(), Failure> {
     let policy = Policy::from_toml(POLICY)?;
     let mut text = paint(style::BOLD, "An agent checks the invoices of a small shop.");
     text.push_str(&format!(
-        "\nIts tools are WebAssembly components. They really run, on a scratch copy in {}.\n",
+        "\nIts tools are WebAssembly components. They really run, on a scratch copy in\n{}.\n",
         scratch.root()?
     ));
     text.push_str(if arguments.live {

@@ -117,12 +117,12 @@ fn human(checks: &[Check], environment: &Value) -> String {
         text.push_str(&format!(
             "{mark} {:<9} {}\n",
             check.name,
-            escape_control(&check.what)
+            output::column(&escape_control(&check.what), 12)
         ));
         if let Some(help) = &check.help {
             text.push_str(&format!(
                 "            {}\n",
-                paint(style::DIM, escape_control(help))
+                paint(style::DIM, output::column(&escape_control(help), 12))
             ));
         }
     }
@@ -136,7 +136,7 @@ fn human(checks: &[Check], environment: &Value) -> String {
             .and_then(Value::as_str)
             .unwrap_or_default();
         let name = format!("{:<20}", variable.name);
-        let about = paint(style::DIM, variable.about);
+        let about = paint(style::DIM, output::column(variable.about, 23));
         text.push_str(&format!("  {name} {about}\n"));
         if !set.is_empty() {
             text.push_str(&format!("  {:<20} = {}\n", "", escape_control(set)));

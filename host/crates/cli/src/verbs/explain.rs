@@ -59,7 +59,7 @@ fn all() -> Outcome {
             format!(
                 "{code} {:>3}  {}\n",
                 exit::status(*kind),
-                explain::summary(*kind)
+                output::column(explain::summary(*kind), 24)
             )
         };
         let lines: String = ErrorKind::ALL.iter().map(line).collect();

@@ -44,7 +44,7 @@ fn line(tool: &ToolInfo, schemas: bool) -> String {
         format_args!("{:<16}", escape_control(&tool.public_name)),
     );
     let first = tool.description.lines().next().unwrap_or_default();
-    let about = style::one_line(first, 100);
+    let about = output::column(&style::one_line(first, 100), 17);
     let mut text = format!("{name} {about}\n");
     if schemas {
         let schema = escape_control(&tool.input_schema.to_string()).into_owned();
