@@ -26,11 +26,11 @@ test: setup test-rust test-guest-tools test-mcp ## run every test
 
 test-rust:
 ifeq ($(NEXTEST),yes)
-	$(CARGO) nextest run --locked --workspace
+	$(CARGO) nextest run --locked --workspace --no-fail-fast
 else
 	$(CARGO) test --locked --workspace --lib --bins --tests
 endif
-	$(CARGO) test --locked --workspace --doc
+	$(CARGO) test --locked --workspace --doc --features toolcell/test-support
 
 test-guest-tools:
 	$(CARGO) test --locked --manifest-path guest-tools/Cargo.toml --target-dir target/guests

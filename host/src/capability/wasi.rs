@@ -22,8 +22,7 @@ use wasmtime_wasi::{
 };
 use wasmtime_wasi_io::bindings::wasi::io;
 
-/// The most random bytes that one host call gives out. More in one go ends the call with a trap.
-pub(crate) const MAX_RANDOM_BYTES: u64 = 1024 * 1024;
+use crate::engine::limits::RANDOM_BYTES;
 
 /// How far a frozen clock's monotonic half moves at every reading.
 pub(crate) const FROZEN_STEP: Duration = Duration::from_millis(1);
@@ -40,7 +39,7 @@ pub(crate) fn context(
     builder
         .stdout(stdout)
         .stderr(stderr)
-        .max_random_size(MAX_RANDOM_BYTES)
+        .max_random_size(RANDOM_BYTES)
         .allow_tcp(false)
         .allow_udp(false)
         .allow_ip_name_lookup(false)

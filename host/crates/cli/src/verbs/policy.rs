@@ -205,8 +205,9 @@ fn test(options: &PolicyOptions) -> Outcome {
         output::piece(&text);
     }
     let message = format!(
-        "{failed} of {} do not hold",
-        style::count(outcomes.len(), "expectation")
+        "{failed} of {} {} not hold",
+        style::count(outcomes.len(), "expectation"),
+        if failed == 1 { "does" } else { "do" }
     );
     Err(Failure::check(ErrorKind::InvalidPolicy, message).data(value))
 }
