@@ -31,7 +31,7 @@ pub(crate) fn edit(
     let path = path::resolve(&path);
     let before = text::decode(&path, path::contents(&path)?)?;
     let (old, new) = (like(&before, &old), like(&before, &new));
-    let name = path.display().to_string();
+    let name = path::shown(&path);
     check(&before, &old, &new, replace_all).map_err(|error| error.context(&name))?;
     let (after, diff) = diff::replace(&name, &before, &old, &new);
     replace(&path, &after)?;

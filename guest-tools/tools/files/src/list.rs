@@ -8,7 +8,7 @@ use toolcell_guest::{Error, Result, files, tool};
 use crate::glob::Glob;
 use crate::limits::{PAGE_ENTRIES, WALK_ENTRIES};
 use crate::page::Page;
-use crate::path::{failure, resolve, size};
+use crate::path::{failure, resolve, shown, size};
 use crate::walk::{Entry, Walk, entries};
 
 /// Lists a directory, or finds files by name at any depth.
@@ -103,7 +103,7 @@ fn page(entries: &[Entry], offset: usize, limit: usize) -> Result<Page> {
 }
 
 fn line(entry: &Entry) -> String {
-    let place = entry.path.display();
+    let place = shown(&entry.path);
     if entry.kind.is_dir() {
         return format!("{place}/");
     }

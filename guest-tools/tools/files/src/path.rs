@@ -22,7 +22,7 @@ pub(crate) fn resolve(path: &str) -> PathBuf {
 pub(crate) fn contents(path: &Path) -> Result<Vec<u8>> {
     let refused = |error| failure("read", path, error);
     let metadata = fs::metadata(path).map_err(refused)?;
-    let place = path.display();
+    let place = shown(path);
     if metadata.is_dir() {
         return Err(is_a_directory(path));
     }
@@ -37,7 +37,7 @@ pub(crate) fn contents(path: &Path) -> Result<Vec<u8>> {
 /// What a failed attempt to `action` (read, write, list) the file or directory at `path` means,
 /// in words that help to do better.
 pub(crate) fn failure(action: &str, path: &Path, error: io::Error) -> Error {
-    let place = path.display();
+    let place = shown(path);
     match (error.kind(), Error::from(error)) {
         (io::ErrorKind::IsADirectory, _) => is_a_directory(path),
         (io::ErrorKind::NotADirectory, _) => {
@@ -54,7 +54,7 @@ pub(crate) fn failure(action: &str, path: &Path, error: io::Error) -> Error {
 }
 
 fn is_a_directory(path: &Path) -> Error {
-    let place = path.display();
+    let place = shown(path);
     Error::invalid_input(format!(
         "{place} is a directory: see what it holds with `files_list`"
     ))
@@ -71,6 +71,20 @@ fn grants(path: &Path) -> String {
         true => "; no directory was granted".to_owned(),
         false => format!("; granted: {}", granted.join(", ")),
     }
+}
+
+/// A path for an answer. What would break its line is escaped, so that no file can be given a name that
+/// reads like further lines of the answer.
+pub(crate) fn shown(path: &Path) -> String {
+    let mut shown = String::new();
+    for c in path.to_string_lossy().chars() {
+        if c.is_control() {
+            shown.extend(c.escape_default());
+        } else {
+            shown.push(c);
+        }
+    }
+    shown
 }
 
 /// A size for people: `512 bytes`, `1.5 KiB`, `16 MiB`.

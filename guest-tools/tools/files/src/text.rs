@@ -5,12 +5,12 @@ use std::path::Path;
 
 use toolcell_guest::{Error, Result};
 
-use crate::path::size;
+use crate::path::{shown, size};
 
 /// The text in `bytes`, or an error that says what the file at `path` holds instead.
 pub(crate) fn decode(path: &Path, bytes: Vec<u8>) -> Result<String> {
     let binary = |length: usize| {
-        let (place, size) = (path.display(), size(length as u64));
+        let (place, size) = (shown(path), size(length as u64));
         Error::invalid_input(format!(
             "{place} is a binary file of {size}, not UTF-8 text"
         ))

@@ -25,7 +25,7 @@ pub(crate) fn write(
     create_dirs: bool,
 ) -> Result<String> {
     let path = path::resolve(&path);
-    let (place, size) = (path.display(), check_size(&path, &content)?);
+    let (place, size) = (path::shown(&path), check_size(&path, &content)?);
     match create(&path, &content, create_dirs) {
         Ok(()) => Ok(format!("created {place} ({size})")),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
@@ -61,7 +61,7 @@ fn create(path: &Path, content: &str, create_dirs: bool) -> io::Result<()> {
 }
 
 fn check_size(path: &Path, content: &str) -> Result<String> {
-    let (place, bytes) = (path.display(), content.len() as u64);
+    let (place, bytes) = (path::shown(path), content.len() as u64);
     if bytes > FILE_BYTES {
         let (size, most) = (path::size(bytes), path::size(FILE_BYTES));
         let what = format!("{place} would have {size}; files of up to {most} can be written");

@@ -98,3 +98,13 @@ fn what_is_no_directory_is_named() {
         }
     }
 }
+
+#[test]
+fn a_name_cannot_pretend_to_be_another_entry() {
+    let root = tempfile::tempdir().unwrap();
+    fs::write(root.path().join("a\nb.txt  1 byte"), "").unwrap();
+    assert_eq!(
+        call(&root, json!({})).unwrap(),
+        "/a\\nb.txt  1 byte  0 bytes\n"
+    );
+}

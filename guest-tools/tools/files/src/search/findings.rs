@@ -4,6 +4,7 @@ use std::path::Path;
 
 use crate::limits::MATCH_CHARACTERS;
 use crate::page::Page;
+use crate::path;
 use crate::text::cut;
 
 use super::Pattern;
@@ -139,5 +140,5 @@ impl Findings {
 
 fn shown(path: &Path, index: usize, mark: char, line: &str) -> String {
     let line = cut(line, MATCH_CHARACTERS);
-    format!("{}{mark}{}{mark} {line}", path.display(), index + 1)
+    format!("{}{mark}{}{mark} {line}", path::shown(path), index + 1)
 }
