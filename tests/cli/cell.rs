@@ -130,6 +130,7 @@ impl Cell {
             String::from_utf8(bytes.to_vec())
                 .unwrap()
                 .replace(&root, "[DIR]")
+                .replace(env!("CARGO_BIN_EXE_toolcell"), "toolcell")
         };
         Shown {
             line: format!("toolcell {}", arguments.join(" ")).replace(&root, "[DIR]"),

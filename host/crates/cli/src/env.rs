@@ -79,6 +79,19 @@ pub(crate) fn text(name: &str) -> Option<String> {
     get(name)?.into_string().ok()
 }
 
+/// How a command that is shown for copying begins: the program as it was called, where the shell would not find it by its
+/// name alone.
+pub(crate) fn program() -> String {
+    let called = env::args().next().unwrap_or_default();
+    let by_path =
+        called.contains(std::path::MAIN_SEPARATOR) && !called.contains(char::is_whitespace);
+    if by_path {
+        called
+    } else {
+        "toolcell".to_owned()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -16,7 +16,7 @@ use crate::{
     args::DemoArgs,
     describe,
     dirs::Dirs,
-    exit,
+    env, exit,
     failure::{Failure, without_number},
     hosts, interrupt, models, output,
     policies::{self, InForce},
@@ -211,24 +211,22 @@ fn conclusion(arguments: &DemoArgs, checks: &[Check], audit: &str, transcript: &
     ));
     text.push_str("\nTry next:\n");
     let next = [
-        ("toolcell audit verify", "any changed line is found"),
+        ("audit verify", "any changed line is found"),
+        ("explain denied", "what a denial means, and what to do"),
         (
-            "toolcell explain denied",
-            "what a denial means, and what to do",
-        ),
-        (
-            "toolcell call --component builtin:calc calc '{\"expression\":\"2^100\"}'",
+            "call --component builtin:calc calc '{\"expression\":\"2^100\"}'",
             "one tool by itself",
         ),
         (
-            "toolcell demo --live",
+            "demo --live",
             "the same with a real model; needs ANTHROPIC_API_KEY",
         ),
     ];
     let shown = if arguments.live { 3 } else { 4 };
+    let program = env::program();
     for (command, what) in next.iter().take(shown) {
         text.push_str(&format!(
-            "  {}\n  {command}\n",
+            "  {}\n  {program} {command}\n",
             paint(style::DIM, format_args!("# {what}"))
         ));
     }
