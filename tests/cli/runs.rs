@@ -237,6 +237,9 @@ fn ctrl_c_ends_cleanly_and_keeps_the_transcript() {
 #[test]
 fn the_examples_of_the_repository_hold() {
     let cell = Cell::empty();
+    // The examples grant the whole repository, and the usual cache of these tests may lie in it.
+    let cache = cell.path("cache").display().to_string();
+    let cell = cell.env("TOOLCELL_CACHE_DIR", &cache);
     let examples = common::tests().join("../examples");
     let policy = examples.join("policy.toml").display().to_string();
     let model = format!("scripted:{}", examples.join("turns.jsonl").display());
