@@ -37,6 +37,8 @@ if Path(sys.prefix).resolve() != HOME:
 import anyio  # noqa: E402
 from mcp import Client, MCPError, StdioServerParameters  # noqa: E402
 
+TOOLCELL = str(Path(sys.argv[1]).resolve())
+
 POLICY = """
 [tool.files]
 from = "builtin:files"
@@ -87,7 +89,7 @@ def scene(home):
 
 
 def server(home, env):
-    command = [str(Path(sys.argv[1]).resolve()), "serve", "--stdio", "--policy", str(home / "toolcell.toml")]
+    command = [TOOLCELL, "serve", "--stdio", "--policy", str(home / "toolcell.toml")]
     return StdioServerParameters(command=command[0], args=command[1:], env=env, cwd=str(home))
 
 
@@ -181,7 +183,7 @@ def check_audit(home, env):
     denied = [line for line in lines if line["type"] == "call" and line["outcome"] == "denied"]
     check("audit: the denied calls are in the log", len(denied) >= 2, logs)
     check("audit: no host path is in the log", not any(str(home) in json.dumps(line) for line in lines), lines)
-    verify = subprocess.run([sys.argv[1], "audit", "verify"], env={**os.environ, **env}, cwd=home, capture_output=True)
+    verify = subprocess.run([TOOLCELL, "audit", "verify"], env={**os.environ, **env}, cwd=home, capture_output=True)
     check("audit: the log verifies", verify.returncode == 0, verify)
 
 
