@@ -3,6 +3,7 @@
 CARGO ?= cargo
 NEXTEST := $(shell $(CARGO) nextest --version >/dev/null 2>&1 && echo yes)
 PYTHON ?= python3
+TARGET := $(or $(CARGO_TARGET_DIR),target)
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -15,11 +16,11 @@ build: setup ## build the command line (target/debug/toolcell)
 	$(CARGO) build --locked -p toolcell-cli
 
 guests: setup ## build the built-in tools and the test guests alone
-	$(CARGO) build --locked --release --manifest-path guest-tools/Cargo.toml --target wasm32-wasip2 --target-dir target/guests
-	$(CARGO) build --locked --release --examples --manifest-path tests/guests/Cargo.toml --target wasm32-wasip2 --target-dir target/guests
+	$(CARGO) build --locked --release --manifest-path guest-tools/Cargo.toml --target wasm32-wasip2 --target-dir $(TARGET)/guests
+	$(CARGO) build --locked --release --examples --manifest-path tests/guests/Cargo.toml --target wasm32-wasip2 --target-dir $(TARGET)/guests
 
 demo: build ## watch an agent work with real tools, and be refused
-	@target/debug/toolcell demo
+	@$(TARGET)/debug/toolcell demo
 
 test: setup test-rust test-guest-tools test-mcp ## run every test
 	@echo "All test suites passed."
@@ -33,10 +34,10 @@ endif
 	$(CARGO) test --locked --workspace --doc --features toolcell/test-support
 
 test-guest-tools:
-	$(CARGO) test --locked --manifest-path guest-tools/Cargo.toml --target-dir target/guests
+	$(CARGO) test --locked --manifest-path guest-tools/Cargo.toml --target-dir $(TARGET)/guests
 
 test-mcp: build
-	$(PYTHON) tests/mcp/run.py target/debug/toolcell
+	$(PYTHON) tests/mcp/run.py $(TARGET)/debug/toolcell
 
 test-fast: ## run the unit tests of the host crates alone
 	$(CARGO) test --locked --workspace --lib
@@ -45,7 +46,7 @@ lint: setup ## formatting and lints, warnings are errors
 	$(CARGO) fmt --all --check
 	$(CARGO) fmt --manifest-path guest-tools/Cargo.toml --all --check
 	$(CARGO) clippy --locked --workspace --all-targets --features toolcell/test-support -- -D warnings
-	$(CARGO) clippy --locked --manifest-path guest-tools/Cargo.toml --all-targets --all-features --target-dir target/guests -- -D warnings
+	$(CARGO) clippy --locked --manifest-path guest-tools/Cargo.toml --all-targets --all-features --target-dir $(TARGET)/guests -- -D warnings
 
 fmt: ## format everything
 	$(CARGO) fmt --all

@@ -114,7 +114,7 @@ pub(crate) struct PolicyOptions {
     /// Narrow a limit for this session, for example `time=5s` or `memory=64MiB`
     #[arg(long = "limit", value_name = "NAME=VALUE", help_heading = "Policy")]
     pub(crate) limits: Vec<String>,
-    /// Audit log [default: [audit] path of the policy, else the state directory]
+    /// Audit log [default: `audit.path` of the policy, else the state directory]
     #[arg(long, value_name = "FILE", env = env::AUDIT, hide_env_values = true, value_hint = ValueHint::FilePath, help_heading = "Policy")]
     pub(crate) audit: Option<PathBuf>,
 }
