@@ -36,7 +36,9 @@ endif
 test-guest-tools:
 	$(CARGO) test --locked --manifest-path guest-tools/Cargo.toml --target-dir $(TARGET)/guests
 
-test-mcp: build
+# The tests before have built the program. Building it alone would build the engine again, with other features.
+test-mcp:
+	@test -x $(TARGET)/debug/toolcell || $(MAKE) build
 	$(PYTHON) tests/mcp/run.py $(TARGET)/debug/toolcell
 
 test-fast: ## run the unit tests of the host crates alone
