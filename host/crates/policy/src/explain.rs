@@ -6,7 +6,8 @@ use serde::Serialize;
 
 use crate::{
     Access, Decision, Effect, FileAccess, GrantSet, Layers, Limits, Manifest, NetRequest, Rule,
-    Verdict, decide::decide, expect::verdict, policy::Clock, policy::Random,
+    Verdict, decide::decide, expect::verdict, guarded_places, policy::Clock, policy::Random,
+    reader::listed,
 };
 
 /// What a tool may do, or what one access gets, as lines for people. Its texts say how to grant something, so they are
@@ -47,6 +48,12 @@ pub fn explain(layers: &Layers, manifest: &Manifest, tool: &str) -> Explanation 
     }];
     if let Some(grants) = decision.grants() {
         lines.extend(files(grants));
+        lines.extend(grants.scratch().map(|grant| {
+            format!(
+                "Each call has an empty directory of its own at {}, deleted when it ends ({}).",
+                grant.guest, grant.rule
+            )
+        }));
         lines.extend(net(grants));
         lines.extend(grants.env().iter().map(|grant| {
             format!(
@@ -130,8 +137,15 @@ fn files(grants: &GrantSet) -> impl Iterator<Item = String> {
             FileAccess::Read => "reads",
             FileAccess::Write => "reads and writes",
         };
+        let unlocked = match grant.unlock.as_slice() {
+            [] => String::new(),
+            places => format!(
+                ", the guarded {} included",
+                listed(&places.iter().map(String::as_str).collect::<Vec<_>>())
+            ),
+        };
         format!(
-            "It {verb} {}, which is {} on this machine ({}).",
+            "It {verb} {}, which is {} on this machine{unlocked} ({}).",
             grant.guest, grant.host, grant.rule
         )
     })
@@ -184,7 +198,10 @@ fn in_vain(grants: &GrantSet) -> Vec<String> {
             grant.access >= request.access
                 && guest.is_none_or(|guest| crate::access::is_within(&grant.guest, guest))
         });
-        if !got {
+        let scratch = grants.scratch().is_some_and(|grant| {
+            guest.is_none_or(|guest| crate::access::is_within(&grant.guest, guest))
+        });
+        if !got && !scratch {
             let place = guest.unwrap_or("a directory");
             say(
                 format!("{} access to {place}", request.access),
@@ -248,6 +265,12 @@ fn how_to_grant(manifest: &Manifest, access: &Access, rule: &Rule) -> String {
     }
     if rule.is_written() {
         return format!("{rule} decides this; change it there");
+    }
+    if let Some(place) = guarded_places().find(|place| place.rule() == *rule) {
+        return format!(
+            "to allow it, write unlock = [\"{}\"] in the grant of the directory",
+            place.place
+        );
     }
     if *rule != Rule::until_written() {
         return "no policy can grant this".to_owned();

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::{
     CallGrant, Clock, Effect, EnvGrant, FileGrant, Layers, Limits, Manifest, NetGrant, Random,
-    Requests, Rule, ToolPolicy, layers::Party,
+    Requests, Rule, ScratchGrant, ToolPolicy, layers::Party,
 };
 
 pub(crate) use narrow::same_directory;
@@ -26,6 +26,7 @@ struct Inner {
     package: String,
     tool: String,
     files: Vec<FileGrant>,
+    scratch: Option<ScratchGrant>,
     net: Vec<NetGrant>,
     env: Vec<EnvGrant>,
     calls: Vec<CallGrant>,
@@ -46,6 +47,7 @@ impl GrantSet {
             package: manifest.name.clone(),
             tool: tool.to_owned(),
             files: narrow::files(&parties, &manifest.request),
+            scratch: narrow::scratch(&parties, &manifest.request),
             net: narrow::net(&parties, &manifest.request),
             env: narrow::env(&parties, &manifest.request),
             calls: narrow::calls(&parties, &manifest.request),
@@ -71,6 +73,12 @@ impl GrantSet {
     /// `ask` has made the decision an `Ask`, so a call that runs has the consent already.
     pub fn files(&self) -> &[FileGrant] {
         &self.0.files
+    }
+
+    /// The directory that each call gets for itself, where every layer gives it at the same place and the package asked
+    /// for write access there.
+    pub fn scratch(&self) -> Option<&ScratchGrant> {
+        self.0.scratch.as_ref()
     }
 
     /// The requests that may be sent, as the highest layer writes them and as far as the package asked and no lower
@@ -152,6 +160,7 @@ impl GrantSet {
     /// Whether nothing at all is granted.
     pub fn is_empty(&self) -> bool {
         self.files().is_empty()
+            && self.scratch().is_none()
             && self.net().is_empty()
             && self.env().is_empty()
             && self.calls().is_empty()

@@ -56,6 +56,7 @@ mod decide;
 mod expect;
 mod explain;
 mod grants;
+mod guarded;
 mod layers;
 mod limits;
 mod manifest;
@@ -76,6 +77,7 @@ pub use decide::{Decision, decide};
 pub use expect::{Access, Expectation, Outcome, verdict};
 pub use explain::{Explanation, explain, explain_access};
 pub use grants::GrantSet;
+pub use guarded::{GuardedPlace, Standing, guarded_places, standing};
 pub use layers::Layers;
 pub use limits::{LimitInfo, LimitUnit, Limits};
 pub use manifest::{
@@ -86,7 +88,7 @@ pub use manifest::{
 pub use net::{Endpoint, HostPattern, Method, NetScope, PathPattern, Scheme};
 pub use policy::{
     CallGrant, Clock, EnvGrant, FileGrant, Isolation, MAX_EXPECTATIONS, MAX_POLICY_BYTES,
-    MAX_POLICY_TOOLS, NetGrant, Origin, Policy, Random, ToolPolicy,
+    MAX_POLICY_TOOLS, NetGrant, Origin, Policy, Random, ScratchGrant, ToolPolicy,
 };
 pub use problem::{FileKind, MAX_PROBLEMS, Problem, Problems};
 pub use rule::{Effect, Layer, Rule, Verdict};

@@ -60,6 +60,7 @@ pub struct ToolPolicy {
     pub(crate) rule: Rule,
     pub(crate) from: Option<Origin>,
     pub(crate) files: Vec<FileGrant>,
+    pub(crate) scratch: Option<ScratchGrant>,
     pub(crate) net: Vec<NetGrant>,
     pub(crate) env: Vec<EnvGrant>,
     pub(crate) calls: Vec<CallGrant>,
@@ -101,6 +102,18 @@ pub struct FileGrant {
     pub access: FileAccess,
     /// Whether calls of a package that holds this grant need a person's consent.
     pub approve: Effect,
+    /// The [guarded places](crate::guarded_places) that may be changed in it all the same, as the list spells them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unlock: Vec<String>,
+    /// The line that grants it.
+    pub rule: Rule,
+}
+
+/// A directory that a package gets for one call: empty at its start, and deleted at its end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ScratchGrant {
+    /// Where the guest sees it: absolute and normalised.
+    pub guest: String,
     /// The line that grants it.
     pub rule: Rule,
 }
@@ -262,6 +275,9 @@ impl Policy {
             let tool = Arc::make_mut(tool);
             set(&mut tool.rule);
             tool.files.iter_mut().for_each(|grant| set(&mut grant.rule));
+            tool.scratch
+                .iter_mut()
+                .for_each(|grant| set(&mut grant.rule));
             tool.net.iter_mut().for_each(|grant| set(&mut grant.rule));
             tool.env.iter_mut().for_each(|grant| set(&mut grant.rule));
             tool.calls.iter_mut().for_each(|grant| set(&mut grant.rule));
@@ -290,6 +306,11 @@ impl ToolPolicy {
     /// The directories that the file grants, before requests and other layers narrow them.
     pub fn files(&self) -> &[FileGrant] {
         &self.files
+    }
+
+    /// The directory for the time of a call that the file grants, before requests and other layers narrow it.
+    pub fn scratch(&self) -> Option<&ScratchGrant> {
+        self.scratch.as_ref()
     }
 
     /// The requests that the file grants, before requests and other layers narrow them.

@@ -4,7 +4,7 @@ use url::Url;
 
 use super::GrantSet;
 use crate::{
-    Effect, FileAccess, Method, NetGrant, Rule, Verdict,
+    Effect, FileAccess, Method, NetGrant, Rule, Standing, Verdict,
     access::{is_within, normal_guest_path},
     layers::Party,
     net::RequestPath,
@@ -82,11 +82,20 @@ impl GrantSet {
                 format!("{} is not a path inside a directory", shown(guest_path)),
             );
         };
+        if let Some(scratch) = self.scratch().filter(|it| is_within(&path, &it.guest)) {
+            return Verdict::allow(scratch.rule.clone(), format!("{} is granted", what()));
+        }
         if let Some(grant) = self
             .files()
             .iter()
             .find(|it| is_within(&path, &it.guest) && it.access >= access)
         {
+            let inside = path.get(grant.guest.len()..).unwrap_or_default();
+            if access == FileAccess::Write
+                && let Standing::Inside(place) = grant.standing(inside)
+            {
+                return Verdict::deny(place.rule(), place.reason());
+            }
             return Verdict::allow(grant.rule.clone(), format!("{} is granted", what()));
         }
         let verdict = self.strictest(

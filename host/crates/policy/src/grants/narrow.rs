@@ -1,7 +1,8 @@
 //! Folds what every layer grants and what the package requests into what is left.
 
 use crate::{
-    CallGrant, Effect, EnvGrant, FileGrant, NetGrant, Requests, layers::Party, policy::ToolPolicy,
+    CallGrant, Effect, EnvGrant, FileAccess, FileGrant, NetGrant, Requests, ScratchGrant,
+    layers::Party, policy::ToolPolicy,
 };
 
 fn split(parties: &[Party]) -> Option<(&ToolPolicy, Vec<&ToolPolicy>)> {
@@ -23,11 +24,23 @@ pub(super) fn files(parties: &[Party], requests: &Requests) -> Vec<FileGrant> {
             }
             left.access = left.access.min(theirs.access);
             left.approve = left.approve.max(theirs.approve);
+            left.unlock.retain(|place| theirs.unlock.contains(place));
         }
         left.access = left.access.min(requests.file_access(&left.guest)?);
         (left.approve < Effect::Deny).then_some(left)
     };
     ceiling.files.iter().filter_map(narrowed).collect()
+}
+
+pub(super) fn scratch(parties: &[Party], requests: &Requests) -> Option<ScratchGrant> {
+    let (ceiling, below) = split(parties)?;
+    let mine = ceiling.scratch.as_ref()?;
+    let theirs = |layer: &&ToolPolicy| {
+        let theirs = layer.scratch.as_ref();
+        theirs.is_some_and(|theirs| theirs.guest == mine.guest)
+    };
+    let wanted = requests.file_access(&mine.guest) >= Some(FileAccess::Write);
+    (wanted && below.iter().all(theirs)).then(|| mine.clone())
 }
 
 /// Whether two layers mean one directory: the same place on the host, as far as text can tell, at the same place in the

@@ -223,3 +223,83 @@ proptest! {
         let _ = (grants.check_call(&path), grants.check_env(&path));
     }
 }
+
+/// What two files, each with the rest of its only file grant and its `scratch`, leave of both.
+fn layered(upper: &str, lower: &str, request: &str) -> GrantSet {
+    let policy = |text: &str| Policy::from_toml(&format!("[tool.pack]\n{text}")).unwrap();
+    let layers = Layers::new()
+        .with(crate::Layer::User, policy(upper))
+        .with(crate::Layer::Project, policy(lower));
+    let text = format!(
+        "name = \"pack\"\nversion = \"1.0.0\"\n[[tool]]\nname = \"read\"\ninput = {{ type = \"object\" }}\n[request]\n{request}"
+    );
+    let manifest = Manifest::from_toml(&text).unwrap();
+    decide(&layers, &manifest, "read").grants().unwrap().clone()
+}
+
+const WRITE: &str = "files = [{ access = \"write\" }]";
+
+fn work(unlock: &str) -> String {
+    format!("files = [{{ host = \"w\", guest = \"/work\", access = \"write\"{unlock} }}]")
+}
+
+#[test]
+fn guarded_places_are_denied_for_writing_unless_every_layer_unlocks_them() {
+    let both = ", unlock = [\".git\", \".Git/Hooks\"]";
+    let hooks = ", unlock = [\".git/hooks\"]";
+    for (upper, lower, unlocked) in [
+        ("", "", vec![]),
+        (both, "", vec![]),
+        ("", both, vec![]),
+        (both, hooks, vec![".git/hooks"]),
+        (both, both, vec![".git", ".git/hooks"]),
+    ] {
+        let grants = layered(&work(upper), &work(lower), WRITE);
+        assert_eq!(grants.files()[0].unlock, unlocked);
+        let verdict = grants.check_file("/work/x/.GIT/hooks/pre-commit", FileAccess::Write);
+        assert_eq!(verdict.is_allowed(), unlocked.len() == 2, "{verdict:?}");
+        if !verdict.is_allowed() {
+            assert!(
+                verdict.rule.to_string().contains("guarded place"),
+                "{verdict:?}"
+            );
+        }
+        let read = grants.check_file("/work/x/.GIT/hooks/pre-commit", FileAccess::Read);
+        assert!(read.is_allowed());
+        assert!(
+            grants
+                .check_file("/work/src/x", FileAccess::Write)
+                .is_allowed()
+        );
+    }
+}
+
+#[test]
+fn a_scratch_directory_needs_every_layer_and_the_request() {
+    let tmp = "scratch = \"/tmp\"";
+    let of = |upper: &str, lower: &str, request: &str| {
+        let grants = layered(upper, lower, request);
+        let allowed = grants
+            .check_file("/tmp/.bashrc", FileAccess::Write)
+            .is_allowed();
+        assert_eq!(allowed, grants.scratch().is_some());
+        assert_eq!(allowed, !grants.is_empty());
+        allowed
+    };
+    assert!(of(tmp, tmp, WRITE));
+    assert!(of(
+        tmp,
+        tmp,
+        "files = [{ access = \"write\", guest = \"/tmp\" }]"
+    ));
+    assert!(!of(tmp, "", WRITE));
+    assert!(!of("", tmp, WRITE));
+    assert!(!of(tmp, "scratch = \"/var\"", WRITE));
+    assert!(!of(tmp, tmp, "files = [{ access = \"read\" }]"));
+    assert!(!of(
+        tmp,
+        tmp,
+        "files = [{ access = \"write\", guest = \"/work\" }]"
+    ));
+    assert!(!of(tmp, tmp, ""));
+}

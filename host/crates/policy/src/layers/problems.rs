@@ -2,7 +2,7 @@
 
 use super::Layers;
 use crate::{
-    EnvGrant, FileGrant, Manifest, NetGrant, Policy, Problem, Rule,
+    EnvGrant, FileAccess, FileGrant, Manifest, NetGrant, Policy, Problem, Rule,
     grants::same_directory,
     limits::{LimitValue, Limits, WrittenLimits},
     names,
@@ -83,6 +83,15 @@ impl Found<'_> {
         for grant in tool.files() {
             self.file(ceiling, grant);
         }
+        if let Some(scratch) = tool.scratch() {
+            let granted = ceiling
+                .scratch()
+                .is_some_and(|it| it.guest == scratch.guest);
+            if !granted {
+                let message = format!("no scratch at `{}` is granted by {above}", scratch.guest);
+                self.say(&scratch.rule, message);
+            }
+        }
         for EnvGrant { name, value, rule } in tool.env() {
             match ceiling.env().iter().find(|grant| grant.name == *name) {
                 Some(grant) if grant.value == *value => {}
@@ -126,7 +135,15 @@ impl Found<'_> {
                 &grant.rule,
                 format!("{above} lets `{}` be read only", grant.guest),
             ),
-            Some(_) => {}
+            Some(other) => {
+                let locked = |place: &&String| !other.unlock.contains(place);
+                let locked: Vec<&str> =
+                    grant.unlock.iter().filter(locked).map(|it| &**it).collect();
+                if !locked.is_empty() {
+                    let message = format!("{above} does not unlock {}", listed(&locked));
+                    self.say(&grant.rule, message);
+                }
+            }
             None => self.say(
                 &grant.rule,
                 format!(
@@ -192,6 +209,11 @@ pub(super) fn unrequested(policy: &Policy, manifest: &Manifest) -> Vec<Problem> 
         if requests.file_access(&grant.guest).is_none() {
             in_vain(&grant.rule, format!("a directory at {}", grant.guest));
         }
+    }
+    if let Some(scratch) = tool.scratch()
+        && requests.file_access(&scratch.guest) < Some(FileAccess::Write)
+    {
+        in_vain(&scratch.rule, format!("writing at {}", scratch.guest));
     }
     for grant in tool.env() {
         if !requests.cover_env(&grant.name) {

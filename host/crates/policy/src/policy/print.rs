@@ -80,6 +80,9 @@ fn tool(tool: &ToolPolicy) -> Table {
         "files",
         tool.files.iter().map(|grant| file(grant).into()).collect(),
     );
+    if let Some(scratch) = &tool.scratch {
+        table.insert("scratch".to_owned(), scratch.guest.clone().into());
+    }
     let net = tool.net.iter().map(|grant| {
         let mut scope = net_scope(&grant.scope);
         put_approve(&mut scope, grant.approve);
@@ -125,6 +128,10 @@ fn file(grant: &FileGrant) -> Table {
     table.insert("guest".to_owned(), grant.guest.clone().into());
     table.insert("access".to_owned(), grant.access.name().into());
     put_approve(&mut table, grant.approve);
+    if !grant.unlock.is_empty() {
+        let places: Vec<&str> = grant.unlock.iter().map(String::as_str).collect();
+        table.insert("unlock".to_owned(), strings(&places));
+    }
     table
 }
 

@@ -510,3 +510,50 @@ fn expectations_name_one_access() {
         assert!(found.message().contains(part), "{text}: {found:?}");
     }
 }
+
+#[test]
+fn unlock_names_guarded_places_and_scratch_a_place_of_its_own() {
+    let text = r#"[tool.pack]
+scratch = "/tmp"
+files = [{ host = "w", guest = "/work", access = "write", unlock = [".GIT/hooks", "agents.md"] }]
+"#;
+    let policy = Policy::from_toml(text).unwrap();
+    let tool = policy.tool("pack").unwrap();
+    assert_eq!(tool.files()[0].unlock, [".git/hooks", "AGENTS.md"]);
+    assert_eq!(tool.scratch().unwrap().guest, "/tmp");
+    assert_eq!(tool.scratch().unwrap().rule.line, 2);
+    let again = Policy::from_toml(&policy.to_toml()).unwrap();
+    assert_eq!(again.tool("pack").unwrap().files()[0].unlock.len(), 2);
+    assert_eq!(again.to_toml(), policy.to_toml());
+
+    for (entry, message) in [
+        (
+            r#"access = "write", unlock = [".git/hook"]"#,
+            "not a guarded place",
+        ),
+        (
+            r#"access = "write", unlock = ["/etc"]"#,
+            "not a guarded place",
+        ),
+        (r#"access = "write", unlock = [".git", ".Git"]"#, "twice"),
+        (r#"access = "write", unlock = []"#, "no effect"),
+        (r#"access = "read", unlock = [".git"]"#, "no effect"),
+        (r#"access = "write", unlock = ".git""#, "must be a list"),
+    ] {
+        let text = format!("[tool.pack]\nfiles = [{{ host = \"w\", guest = \"/work\", {entry} }}]");
+        let problem = problem(&text);
+        assert!(problem.to_string().contains(message), "{problem}");
+    }
+    for (scratch, message) in [
+        ("tmp", "not an absolute"),
+        ("/work/tmp", "lie in one another"),
+        ("/", "lie in one another"),
+        ("/work", "lie in one another"),
+    ] {
+        let text = format!(
+            "[tool.pack]\nscratch = \"{scratch}\"\nfiles = [{{ host = \"w\", guest = \"/work\", access = \"read\" }}]"
+        );
+        let problem = problem(&text);
+        assert!(problem.to_string().contains(message), "{problem}");
+    }
+}

@@ -13,9 +13,10 @@ use crate::{
     timestamp,
 };
 
-const KEYS: [&str; 10] = [
+const KEYS: [&str; 11] = [
     "from",
     "files",
+    "scratch",
     "net",
     "env",
     "calls",
@@ -33,12 +34,14 @@ pub(super) fn policy(reader: &mut Reader<'_>, entry: &Entry<'_>) -> Option<ToolP
     let section = reader.any_section(entry.node, &entry.path)?;
     reader.check_keys_but(&section, &KEYS, &LATER);
     let get = |key: &str| section.get(key);
+    let files = get("files")
+        .map(|entry| files::grants(reader, &entry))
+        .unwrap_or_default();
     Some(ToolPolicy {
         rule: reader.rule(&entry.key_span, &entry.path),
         from: get("from").and_then(|entry| origin(reader, &entry)),
-        files: get("files")
-            .map(|entry| files::grants(reader, &entry))
-            .unwrap_or_default(),
+        scratch: get("scratch").and_then(|entry| files::scratch(reader, &entry, &files)),
+        files,
         net: get("net")
             .map(|entry| net(reader, &entry))
             .unwrap_or_default(),
