@@ -17,7 +17,7 @@ const LEVELS: &[&[&str]] = &[
     &["builtin", "call", "error", "text"],
     &["engine", "egress", "schema", "audit", "telemetry"],
     &["capability"],
-    &["package", "sandbox", "registry"],
+    &["package", "sandbox", "registry", "worker"],
     &["host"],
     &["testing", "lib"],
 ];
@@ -35,6 +35,11 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[
         "preparing links the imports that the sandbox serves",
     ),
     ("sandbox", "registry", "a call runs a prepared tool"),
+    (
+        "worker",
+        "sandbox",
+        "a worker process runs the same sandbox, and its host judges the end of a call in the same way",
+    ),
 ];
 
 fn level(room: &str) -> Option<usize> {

@@ -3,10 +3,12 @@
 
 use crate::ErrorKind;
 
+pub(crate) mod answer;
 mod bindings;
 pub(crate) mod files;
 #[cfg(test)]
 mod fixtures;
+pub(crate) mod holdings;
 pub(crate) mod http;
 pub(crate) mod log;
 pub(crate) mod progress;

@@ -39,6 +39,7 @@ pub mod telemetry;
 #[cfg(any(test, feature = "test-support"))]
 pub mod testing;
 pub mod text;
+pub mod worker;
 
 pub use builtin::{builtin, builtins};
 pub use call::{

@@ -5,6 +5,8 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use serde::{Deserialize, Serialize};
+
 use crate::{CallEvent, CallId, Denial, ErrorKind, EventSink, text::escape_control};
 
 use super::LimitExceeded;
@@ -20,7 +22,7 @@ pub(crate) const MAX_HOSTS: usize = 64;
 pub(crate) const MAX_TEXT_BYTES: usize = 1024;
 
 /// How a path was used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) enum PathUse {
     /// Its content or metadata was read.
     Read,
@@ -73,6 +75,23 @@ pub(crate) struct Record {
     pub(crate) hosts_dropped: u64,
     /// The first limit that was exceeded.
     pub(crate) limit: Option<LimitHit>,
+}
+
+/// Something that happened in a sandbox whose host is another process, for that host's own recorder.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) enum Notice {
+    /// An access was refused.
+    Denied(Denial),
+    /// A path outside all granted directories was asked for and refused. Which rule that is only the host knows.
+    Outside(String, PathUse),
+    /// A path was used.
+    Touched(String, PathUse),
+    /// A limit was exceeded.
+    Exceeded(ErrorKind, String),
+    /// A log line: its level and its text.
+    Log(String, String),
+    /// A report of progress: done, total, and what is being done.
+    Progress(f64, Option<f64>, Option<String>),
 }
 
 /// Gathers what happens during one call. Clones share one record, so that a spawned request can write to it too.

@@ -1,6 +1,6 @@
 //! Tables that manifest and policy share: network scopes, guest directories, names of variables.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     Endpoint, Method, NetScope, PathPattern, names,
@@ -17,7 +17,7 @@ pub const MAX_ENV_VALUE_BYTES: usize = 4096;
 pub const MAX_PATH_BYTES: usize = 4096;
 
 /// What may be done with a directory. Write includes read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FileAccess {
     /// List and read.

@@ -4,7 +4,7 @@ mod catalogue;
 
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{Rule, units::Rate};
 
@@ -14,7 +14,7 @@ const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
 
 /// Ceilings for one call (for `concurrency` and `rate`: for one tool).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
     /// Wall clock time of a call, host calls included. Default 30 s.
     pub time: Duration,

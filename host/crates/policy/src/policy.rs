@@ -8,7 +8,7 @@ mod tool;
 
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     Effect, Expectation, FileAccess, Layer, NetScope, Problems, Rule, limits::WrittenLimits,
@@ -163,7 +163,7 @@ pub struct CallGrant {
 }
 
 /// Which time a package sees.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Clock {
     /// The real time.
@@ -174,7 +174,7 @@ pub enum Clock {
 }
 
 /// Which random numbers a package sees.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Random {
     /// Real ones.

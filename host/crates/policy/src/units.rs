@@ -2,7 +2,7 @@
 
 use std::{fmt, time::Duration};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Units of size, largest first. `KB` and `MB` are powers of ten, as disks are sold.
 const SIZES: [(&str, u64); 7] = [
@@ -55,7 +55,7 @@ pub fn format_duration(duration: Duration) -> String {
 }
 
 /// So many per period.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Rate {
     /// How many; at least 1.
     pub count: u32,
