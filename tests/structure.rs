@@ -15,7 +15,14 @@ use std::{
 /// The rooms of `host/src`, lowest first.
 const LEVELS: &[&[&str]] = &[
     &["builtin", "call", "error", "text"],
-    &["engine", "egress", "schema", "audit", "telemetry"],
+    &[
+        "confine",
+        "engine",
+        "egress",
+        "schema",
+        "audit",
+        "telemetry",
+    ],
     &["capability"],
     &["package", "sandbox", "registry", "worker"],
     &["host"],

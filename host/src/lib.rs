@@ -25,6 +25,11 @@ pub mod call;
 mod capability;
 #[cfg_attr(
     not(any(test, feature = "test-support")),
+    expect(unreachable_pub, reason = "only workers and tests confine a process")
+)]
+mod confine;
+#[cfg_attr(
+    not(any(test, feature = "test-support")),
     expect(unreachable_pub, reason = "only tests may choose resolvers and roots")
 )]
 mod egress;
@@ -46,6 +51,7 @@ pub use call::{
     CallContext, CallEvent, CallId, Content, Denial, EventSink, ToolCall, ToolFailure, ToolResult,
     Usage,
 };
+pub use confine::{ConfinementLevel, ConfinementReport, Kernel, Step as ConfinementStep};
 pub use engine::{EngineOptions, EngineReport};
 pub use error::{Error, ErrorKind, Result};
 pub use host::{

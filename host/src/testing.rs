@@ -15,6 +15,11 @@ pub use crate::{
     egress::{EgressOptions, Resolver, Timeouts},
 };
 
+/// The second wall of a worker, for tests that try to break it.
+pub mod confine {
+    pub use crate::confine::{Access, Plan, apply, cgroup, close_inherited};
+}
+
 /// A host under a policy, and everything that it records. It keeps nothing on disk.
 ///
 /// # Errors
