@@ -20,7 +20,7 @@ pub use record::{
     SessionRecord,
 };
 pub use sink::FileAudit;
-pub use toolcell_policy::Effect;
+pub use toolcell_policy::{Effect, Isolation};
 pub use verify::{Entry, Finding, Verification, read_file, verify, verify_file};
 
 use crate::{Error, ErrorKind};

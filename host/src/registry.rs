@@ -10,7 +10,7 @@ use tokio::sync::Semaphore;
 use toolcell_policy::{Decision, Rate, Rule, ToolDefinition, names};
 
 use crate::{
-    Error, ErrorKind, Result, capability::files::FileRoots, sandbox::Prepared, schema::Schema,
+    Error, ErrorKind, Result, capability::files::FileRoots, sandbox::Executor, schema::Schema,
 };
 
 /// How many similar names are suggested for one that does not exist.
@@ -28,7 +28,8 @@ pub(crate) struct Tool {
     pub(crate) access: Access,
     pub(crate) input: Schema,
     pub(crate) output: Option<Schema>,
-    pub(crate) prepared: Prepared,
+    /// Where its calls run.
+    pub(crate) executor: Arc<dyn Executor>,
     /// One permit for each call that may run at the same time.
     pub(crate) slots: Arc<Semaphore>,
     pub(crate) rate: Option<RateLimiter>,

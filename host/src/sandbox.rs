@@ -1,6 +1,7 @@
 //! One call: a fresh store, one deadline around everything, and an outcome. Nothing of it outlives the call.
 
 mod bindings;
+mod executor;
 #[cfg(test)]
 pub(crate) mod fixtures;
 mod outcome;
@@ -28,6 +29,7 @@ use crate::{
     engine::{Engine, limits as ceilings, meter::Meter, one_line},
 };
 
+pub(crate) use executor::Executor;
 use outcome::Ended;
 pub(crate) use program::Program;
 use state::CallState;
@@ -57,11 +59,6 @@ impl Prepared {
             engine: Arc::clone(engine),
             pre: bindings::PureToolPre::new(pre).map_err(misfit)?,
         })
-    }
-
-    /// The engine whose places its calls take.
-    pub(crate) fn engine(&self) -> &Arc<Engine> {
-        &self.engine
     }
 }
 

@@ -2,7 +2,7 @@
 //! output, a variable's value, a credential or a path of the host.
 
 use serde::{Deserialize, Serialize};
-use toolcell_policy::Effect;
+use toolcell_policy::{Effect, Isolation};
 
 use crate::{CallId, Denial, ErrorKind, Usage};
 
@@ -100,6 +100,9 @@ pub struct CallRecord {
     /// SHA-256 of the package in hexadecimal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<String>,
+    /// Where the tool's calls run; absent where no tool has that name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub isolation: Option<Isolation>,
     /// How it ended.
     pub outcome: Outcome,
     /// The rule that ended it, where one did.

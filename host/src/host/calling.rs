@@ -28,7 +28,7 @@ use crate::{
     },
     engine::limits,
     registry::{Access, Tool},
-    sandbox::{self, Setup},
+    sandbox::Setup,
     telemetry,
     text::escape_control,
 };
@@ -107,6 +107,7 @@ impl Shared {
             package: tool
                 .as_ref()
                 .map(|tool| (tool.package.name.clone(), tool.package.digest.clone())),
+            isolation: tool.as_ref().map(|tool| tool.executor.isolation()),
         });
         let recorder = Recorder::new(call.id.clone(), context.events.clone());
         let pending = Pending::new(&self.recording, Arc::clone(&about), recorder.clone());
@@ -215,7 +216,10 @@ impl Attempt<'_> {
             nesting,
         };
         let name = &tool.definition.name;
-        let finished = sandbox::run(&tool.prepared, setup, name, input, &self.context.cancel).await;
+        let finished = tool
+            .executor
+            .run(setup, name, input, &self.context.cancel)
+            .await;
         Ok(Ended {
             outcome: finished
                 .outcome
@@ -327,7 +331,7 @@ impl Attempt<'_> {
         }
         let until = deadline.min(now + MAX_WAIT);
         let slot = place(&tool.slots, until, "the tool runs as many calls as it may").await?;
-        let places = &tool.prepared.engine().places;
+        let places = tool.executor.places();
         let place = place(places, until, "the host runs as many calls as it may").await?;
         Ok([slot, place])
     }

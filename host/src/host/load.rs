@@ -7,7 +7,9 @@ use std::{
 };
 
 use tokio::sync::Semaphore;
-use toolcell_policy::{Decision, GrantSet, Manifest, Origin, Rule, ToolDefinition, decide};
+use toolcell_policy::{
+    Decision, GrantSet, Isolation, Manifest, Origin, Rule, ToolDefinition, decide,
+};
 
 use super::Shared;
 use crate::{
@@ -16,7 +18,7 @@ use crate::{
     engine::{Engine, hex},
     package::{Package, load},
     registry::{Access, PackageInfo, RateLimiter, Tool},
-    sandbox::Prepared,
+    sandbox::{Executor, Prepared},
     schema::Schema,
 };
 
@@ -172,6 +174,7 @@ impl Shared {
             })
         };
         let decision = decide(&self.layers, manifest, &definition.name);
+        refuse_workers(&decision)?;
         let limits = decision
             .grants()
             .map(GrantSet::limits)
@@ -185,7 +188,7 @@ impl Shared {
                 .as_ref()
                 .map(|it| schema("output", it))
                 .transpose()?,
-            prepared: prepared.on(limits.fuel.is_some())?,
+            executor: prepared.on(limits.fuel.is_some())?,
             slots: Arc::new(Semaphore::new(limits.concurrency as usize)),
             rate: limits.rate.map(RateLimiter::new),
             definition: definition.clone(),
@@ -245,6 +248,18 @@ impl Shared {
     }
 }
 
+/// Nothing is accepted and then not enforced.
+fn refuse_workers(decision: &Decision) -> Result<()> {
+    match decision.grants().and_then(GrantSet::isolation) {
+        Some((Isolation::Process, rule)) => Err(Error::new(
+            ErrorKind::Unavailable,
+            format!("{rule}: this host cannot start workers"),
+        )
+        .with_help("Write `isolation = \"thread\"`, or leave it out.")),
+        _ => Ok(()),
+    }
+}
+
 fn builtin(name: &str) -> Result<Package> {
     let Some(bytes) = crate::builtin(name) else {
         let known: Vec<&str> = crate::builtins().map(|(name, _)| name).collect();
@@ -265,8 +280,8 @@ fn builtin(name: &str) -> Result<Package> {
 struct Preparing<'a> {
     shared: &'a Shared,
     package: &'a Package,
-    fast: Option<Prepared>,
-    fuel: Option<Prepared>,
+    fast: Option<Arc<dyn Executor>>,
+    fuel: Option<Arc<dyn Executor>>,
 }
 
 impl<'a> Preparing<'a> {
@@ -279,7 +294,7 @@ impl<'a> Preparing<'a> {
         }
     }
 
-    fn on(&mut self, count_fuel: bool) -> Result<Prepared> {
+    fn on(&mut self, count_fuel: bool) -> Result<Arc<dyn Executor>> {
         let engines = &self.shared.engines;
         let (engine, slot): (&Arc<Engine>, _) = if count_fuel {
             (engines.fuel()?, &mut self.fuel)
@@ -287,9 +302,10 @@ impl<'a> Preparing<'a> {
             (engines.fast(), &mut self.fast)
         };
         if let Some(prepared) = slot {
-            return Ok(prepared.clone());
+            return Ok(Arc::clone(prepared));
         }
         let component = engine.compile(self.package.bytes(), self.package.sha256())?;
-        Ok(slot.insert(Prepared::new(engine, &component)?).clone())
+        let prepared = Arc::new(Prepared::new(engine, &component)?);
+        Ok(Arc::clone(slot.insert(prepared)))
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use toolcell_policy::Layers;
+use toolcell_policy::{Isolation, Layers};
 
 use super::calling::Ended;
 use crate::{
@@ -28,6 +28,8 @@ pub(super) struct About {
     pub(super) tool: String,
     /// The package's name and digest; absent where no tool has that name.
     pub(super) package: Option<(String, String)>,
+    /// Where the tool's calls run.
+    pub(super) isolation: Option<Isolation>,
 }
 
 impl Recording {
@@ -99,6 +101,7 @@ impl Recording {
                 tool: about.tool.clone(),
                 package,
                 digest,
+                isolation: about.isolation,
                 outcome,
                 rule,
                 usage,

@@ -5,9 +5,9 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::{
-    Access, Decision, Effect, FileAccess, GrantSet, Layers, Limits, Manifest, NetRequest, Rule,
-    Verdict, decide::decide, expect::verdict, guarded_places, policy::Clock, policy::Random,
-    reader::listed,
+    Access, Decision, Effect, FileAccess, GrantSet, Isolation, Layers, Limits, Manifest,
+    NetRequest, Rule, Verdict, decide::decide, expect::verdict, guarded_places, policy::Clock,
+    policy::Random, reader::listed,
 };
 
 /// What a tool may do, or what one access gets, as lines for people. Its texts say how to grant something, so they are
@@ -74,6 +74,7 @@ pub fn explain(layers: &Layers, manifest: &Manifest, tool: &str) -> Explanation 
         }
         lines.extend(in_vain(grants));
         lines.extend(clock_and_random(grants));
+        lines.extend(isolation(grants));
         lines.push(limits(grants.limits()));
     }
     Explanation {
@@ -244,6 +245,16 @@ fn clock_and_random(grants: &GrantSet) -> Vec<String> {
         Random::Seeded(seed) => Some(format!("Its random numbers repeat (seed {seed}).")),
     };
     clock.into_iter().chain(random).collect()
+}
+
+/// Where it runs, where a policy says so: otherwise the host decides.
+fn isolation(grants: &GrantSet) -> Option<String> {
+    let (isolation, rule) = grants.isolation()?;
+    let place = match isolation {
+        Isolation::Thread => "the host's own process",
+        Isolation::Process => "a process of its own",
+    };
+    Some(format!("It runs in {place} ({rule})."))
 }
 
 fn limits(limits: &Limits) -> String {

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::{
-    CallGrant, Clock, Effect, EnvGrant, FileGrant, Layers, Limits, Manifest, NetGrant, Random,
-    Requests, Rule, ScratchGrant, ToolPolicy, layers::Party,
+    CallGrant, Clock, Effect, EnvGrant, FileGrant, Isolation, Layers, Limits, Manifest, NetGrant,
+    Random, Requests, Rule, ScratchGrant, ToolPolicy, layers::Party,
 };
 
 pub(crate) use narrow::same_directory;
@@ -33,6 +33,9 @@ struct Inner {
     clock: Clock,
     random: Random,
     limits: Limits,
+    isolation: Option<Isolation>,
+    #[serde(skip)]
+    isolation_rule: Option<Rule>,
     #[serde(skip)]
     requests: Arc<Requests>,
     #[serde(skip)]
@@ -43,6 +46,7 @@ impl GrantSet {
     pub(crate) fn new(layers: &Layers, manifest: &Manifest, tool: &str) -> Self {
         let parties = layers.parties(&manifest.name);
         let ceiling = parties.first().and_then(|party| party.tool.as_ref());
+        let isolation = narrow::isolation(&parties);
         Self(Arc::new(Inner {
             package: manifest.name.clone(),
             tool: tool.to_owned(),
@@ -54,6 +58,8 @@ impl GrantSet {
             clock: ceiling.and_then(|it| it.clock).unwrap_or_default(),
             random: ceiling.and_then(|it| it.random).unwrap_or_default(),
             limits: layers.limits(&manifest.name),
+            isolation: isolation.as_ref().map(|(isolation, _)| *isolation),
+            isolation_rule: isolation.map(|(_, rule)| rule),
             requests: manifest.request.clone(),
             parties,
         }))
@@ -140,6 +146,12 @@ impl GrantSet {
     /// The limits of a call.
     pub fn limits(&self) -> &Limits {
         &self.0.limits
+    }
+
+    /// Where calls shall run, with the line that says so; absent where no policy says it, and the host's default
+    /// holds. The highest layer that lists tools may choose either kind, and every layer below only the stronger.
+    pub fn isolation(&self) -> Option<(Isolation, &Rule)> {
+        self.0.isolation.zip(self.0.isolation_rule.as_ref())
     }
 
     /// What the package asked for.

@@ -68,16 +68,36 @@ pub struct ToolPolicy {
     pub(crate) random: Option<Random>,
     pub(crate) approve: Vec<ToolApproval>,
     pub(crate) limits: WrittenLimits,
-    pub(crate) isolation: Option<Isolation>,
+    pub(crate) isolation: Option<(Isolation, Rule)>,
 }
 
-/// Where the sandbox of a call lives.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+/// Where the sandbox of a call lives. Ordered from the weaker to the stronger, so that `max` is the stronger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[non_exhaustive]
 pub enum Isolation {
-    /// In the host's own process; the only kind in this version.
+    /// In the host's own process.
     Thread,
+    /// In a worker: a process of its own that the operating system confines, and that can be killed.
+    Process,
+}
+
+impl Isolation {
+    /// Both kinds, the weaker first.
+    pub const ALL: [Self; 2] = [Self::Thread, Self::Process];
+
+    /// `thread` or `process`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Thread => "thread",
+            Self::Process => "process",
+        }
+    }
+}
+
+impl std::fmt::Display for Isolation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
 }
 
 /// The `approve` of a package, for one tool of it or for all (`tool` is `None`).
@@ -274,6 +294,9 @@ impl Policy {
         for (_, tool) in &mut self.tools {
             let tool = Arc::make_mut(tool);
             set(&mut tool.rule);
+            if let Some((_, rule)) = &mut tool.isolation {
+                set(rule);
+            }
             tool.files.iter_mut().for_each(|grant| set(&mut grant.rule));
             tool.scratch
                 .iter_mut()
@@ -328,9 +351,11 @@ impl ToolPolicy {
         &self.calls
     }
 
-    /// Where the sandbox lives; thread when not written.
-    pub fn isolation(&self) -> Isolation {
-        self.isolation.unwrap_or(Isolation::Thread)
+    /// Where the sandbox shall live, with the line, where the file says it.
+    pub fn isolation(&self) -> Option<(Isolation, &Rule)> {
+        self.isolation
+            .as_ref()
+            .map(|(isolation, rule)| (*isolation, rule))
     }
 
     /// The `approve` for one tool of the package: its own entry, else the one for all.

@@ -15,6 +15,7 @@ env = { LANG = "C.UTF-8" }
 calls = ["time_now"]
 clock = "frozen:2026-01-01T00:00:00Z"
 random = "seeded:7"
+isolation = "process"
 approve = { "*" = "allow", history = "ask", erase = "deny" }
 "#;
 

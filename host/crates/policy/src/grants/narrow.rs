@@ -1,8 +1,8 @@
 //! Folds what every layer grants and what the package requests into what is left.
 
 use crate::{
-    CallGrant, Effect, EnvGrant, FileAccess, FileGrant, NetGrant, Requests, ScratchGrant,
-    layers::Party, policy::ToolPolicy,
+    CallGrant, Effect, EnvGrant, FileAccess, FileGrant, Isolation, NetGrant, Requests, Rule,
+    ScratchGrant, layers::Party, policy::ToolPolicy,
 };
 
 fn split(parties: &[Party]) -> Option<(&ToolPolicy, Vec<&ToolPolicy>)> {
@@ -130,6 +130,17 @@ pub(super) fn env(parties: &[Party], requests: &Requests) -> Vec<EnvGrant> {
                 .all(|layer| layer.env.iter().any(|it| it.name == grant.name))
     };
     ceiling.env.iter().filter(granted).cloned().collect()
+}
+
+/// Any layer may ask for the stronger kind. Only the highest may choose the weaker one, since a host's default may be
+/// the stronger.
+pub(super) fn isolation(parties: &[Party]) -> Option<(Isolation, Rule)> {
+    let written = |party: &Party| party.tool.as_ref().and_then(|tool| tool.isolation.clone());
+    let process = parties
+        .iter()
+        .filter_map(written)
+        .find(|(isolation, _)| *isolation == Isolation::Process);
+    process.or_else(|| written(parties.first()?))
 }
 
 pub(super) fn calls(parties: &[Party], requests: &Requests) -> Vec<CallGrant> {

@@ -2,7 +2,7 @@
 
 use super::Layers;
 use crate::{
-    EnvGrant, FileAccess, FileGrant, Manifest, NetGrant, Policy, Problem, Rule,
+    EnvGrant, FileAccess, FileGrant, Isolation, Manifest, NetGrant, Policy, Problem, Rule,
     grants::same_directory,
     limits::{LimitValue, Limits, WrittenLimits},
     names,
@@ -115,6 +115,16 @@ impl Found<'_> {
         if clock || random {
             let word = if clock { "clock" } else { "random" };
             self.say(tool.rule(), format!("`{word}` is decided by {above}"));
+        }
+        if let Some((Isolation::Thread, rule)) = tool.isolation()
+            && ceiling
+                .isolation()
+                .is_none_or(|(theirs, _)| theirs == Isolation::Process)
+        {
+            self.say(
+                rule,
+                format!("`thread` is the weaker isolation, and {above} does not choose it"),
+            );
         }
         if tool.from.is_some() && ceiling.from.is_some() && tool.from != ceiling.from {
             self.say(

@@ -134,6 +134,50 @@ fn a_lower_layer_cannot_change_values_clock_random_or_origin() {
 }
 
 #[test]
+fn a_lower_layer_can_only_go_from_thread_to_process() {
+    let written = |kind: Option<&str>| {
+        let key = kind.map(|kind| format!("isolation = \"{kind}\""));
+        format!("[tool.pack]\n{}", key.unwrap_or_default())
+    };
+    let (thread, process) = (Some("thread"), Some("process"));
+    for (above, below, left, warned) in [
+        (None, None, None, false),
+        (None, process, process, false),
+        (None, thread, None, true),
+        (thread, None, thread, false),
+        (thread, thread, thread, false),
+        (thread, process, process, false),
+        (process, thread, process, true),
+        (process, None, process, false),
+    ] {
+        let layers = Layers::new()
+            .with(Layer::System, named("system.toml", &written(above)))
+            .with(Layer::Project, read(&written(below)));
+        let decision = decide(&layers, &package(""), "read");
+        let isolation = decision.grants().unwrap().isolation();
+        let name = isolation.map(|(isolation, _)| isolation.name());
+        assert_eq!(name, left, "{above:?} over {below:?}");
+        if let Some((_, rule)) = isolation {
+            assert!(
+                rule.to_string().ends_with(":2 tool.pack.isolation"),
+                "{rule}"
+            );
+        }
+        assert_eq!(
+            layers.problems().len(),
+            usize::from(warned),
+            "{above:?} over {below:?}"
+        );
+    }
+    // A package that a lower layer leaves out gets no choice either.
+    let layers = Layers::new()
+        .with(Layer::System, named("system.toml", "[tool.other]"))
+        .with(Layer::Project, read(&written(thread)));
+    let decision = decide(&layers, &package(""), "read");
+    assert!(decision.grants().unwrap().isolation().is_none());
+}
+
+#[test]
 fn two_layers_mean_one_directory_only_when_it_is_the_same_place() {
     let file = |host: &str, guest: &str, access: &str| {
         format!(

@@ -1,6 +1,6 @@
 //! Writes `toolcell.toml`.
 
-use super::{Clock, FileGrant, Isolation, Policy, Random, ToolApproval, ToolPolicy};
+use super::{Clock, FileGrant, Policy, Random, ToolApproval, ToolPolicy};
 use crate::{
     Effect, expect,
     limits::{LimitUnit, LimitValue, Limits, WrittenLimits},
@@ -116,8 +116,8 @@ fn tool(tool: &ToolPolicy) -> Table {
         table.insert("approve".to_owned(), approve);
     }
     put_limits(&mut table, &tool.limits);
-    if let Some(Isolation::Thread) = tool.isolation {
-        table.insert("isolation".to_owned(), "thread".into());
+    if let Some((isolation, _)) = &tool.isolation {
+        table.insert("isolation".to_owned(), isolation.name().into());
     }
     table
 }

@@ -174,7 +174,6 @@ fn what_this_version_does_not_enforce_cannot_be_written() {
         "[secrets]",
         "[tool.a]\nsecrets.KEY = { from = \"env:KEY\" }",
         "[tool.a]\nkv = {}",
-        "[tool.a]\nisolation = \"process\"",
         "[tool.a]\nfrom = \"oci://registry.example/a@sha256:00\"",
         "[tool.a]\nfrom = \"https://example.com/a.wasm\"",
     ] {

@@ -5,7 +5,7 @@ use super::{
     files, limits, parse::host_path,
 };
 use crate::{
-    Effect,
+    Effect, Rule,
     access::{self, MAX_ENV_VALUE_BYTES, MAX_LIST},
     limits::WrittenLimits,
     names,
@@ -288,16 +288,8 @@ fn approve(reader: &mut Reader<'_>, entry: &Entry<'_>) -> Vec<ToolApproval> {
     approvals
 }
 
-fn isolation(reader: &mut Reader<'_>, entry: &Entry<'_>) -> Option<Isolation> {
-    if entry.node.value.as_str() == Some("process") {
-        reader.report(
-            entry.node.span(),
-            "isolation in a process of its own is not supported by this version",
-            "write \"thread\", or leave `isolation` out",
-        );
-        return None;
-    }
-    reader
-        .word(entry, &[("thread", Isolation::Thread)])
-        .copied()
+fn isolation(reader: &mut Reader<'_>, entry: &Entry<'_>) -> Option<(Isolation, Rule)> {
+    let words = Isolation::ALL.map(|isolation| (isolation.name(), isolation));
+    let isolation = reader.word(entry, &words).copied()?;
+    Some((isolation, reader.rule(&entry.key_span, &entry.path)))
 }
