@@ -60,9 +60,22 @@ docs: ## build the API documentation, warnings are errors
 bench: setup ## measure a whole call against the raw engine
 	$(CARGO) bench --locked -p toolcell --features test-support --bench call
 
+FUZZ_SECONDS ?= 60
+FUZZ_TARGETS ?= $(notdir $(basename $(wildcard fuzz/fuzz_targets/*.rs)))
+
+fuzz: ## run each fuzz target for a minute (needs cargo-fuzz and the nightly toolchain)
+	@$(CARGO) fuzz --version >/dev/null 2>&1 || { echo "make fuzz needs cargo-fuzz: cargo install --locked cargo-fuzz"; exit 1; }
+	@rustup run nightly rustc --version >/dev/null 2>&1 || { echo "make fuzz needs a nightly compiler: rustup toolchain install nightly"; exit 1; }
+	rustup run nightly cargo fuzz build
+	@for target in $(FUZZ_TARGETS); do \
+	  echo "fuzzing $$target for $(FUZZ_SECONDS) s"; mkdir -p fuzz/corpus/$$target; \
+	  rustup run nightly cargo fuzz run $$target fuzz/corpus/$$target tests/properties/seeds/$$target -- \
+	    -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=2048 -timeout=10 -print_final_stats=1 -verbosity=0 || exit 1; \
+	done
+
 deny: ## check advisories, licences and sources (needs cargo-deny)
 	$(CARGO) deny --locked check
 
 ci: lint test docs ## what CI runs
 
-.PHONY: help setup build guests demo test test-rust test-guest-tools test-mcp test-fast lint fmt docs bench deny ci
+.PHONY: help setup build guests demo test test-rust test-guest-tools test-mcp test-fast lint fmt docs bench fuzz deny ci

@@ -1,0 +1,127 @@
+//! What must hold for any bytes at all: one function for each thing that reads hostile input. The fuzz targets in `fuzz/`
+//! and the test `tests/properties.rs` call the same functions, so that a machine without a fuzzer checks them too.
+//!
+//! A function panics where its property does not hold, and that is all it does.
+
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    dead_code,
+    reason = "a property that does not hold panics, and each fuzz target calls one of them"
+)]
+
+use std::fmt::Write as _;
+
+use futures_util::{FutureExt, StreamExt, stream};
+use sse_stream::SseByteStream;
+use toolcell_agent::model::Assembler;
+use toolcell_policy::{Manifest, Policy, Problems};
+
+/// Reads some bytes. It panics where it finds what must not be.
+pub(crate) type Property = fn(&[u8]);
+
+/// Every property with its name, which is also the name of its fuzz target and of the folder with its seeds.
+pub(crate) const ALL: &[(&str, Property)] = &[
+    ("policy", policy),
+    ("manifest", manifest),
+    ("inspect", inspect),
+    ("sse", sse),
+];
+
+/// A policy is read, or all that is wrong with it is told with its place. What was read is the same after it was
+/// written and read again.
+pub(crate) fn policy(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        return;
+    };
+    match Policy::from_toml(text) {
+        Ok(policy) => {
+            let written = policy.to_toml();
+            let again = Policy::from_toml(&written)
+                .unwrap_or_else(|problems| panic!("{written}\nis not read again: {problems}"));
+            assert_eq!(again.to_toml(), written);
+        }
+        Err(problems) => told(text, &problems),
+    }
+}
+
+/// As [`policy`], for the manifest of a package.
+pub(crate) fn manifest(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        return;
+    };
+    match Manifest::from_toml(text) {
+        Ok(manifest) => {
+            let written = manifest.to_toml();
+            let again = Manifest::from_toml(&written)
+                .unwrap_or_else(|problems| panic!("{written}\nis not read again: {problems}"));
+            assert_eq!(again, manifest);
+        }
+        Err(problems) => told(text, &problems),
+    }
+}
+
+/// Every problem lies within the text, and can be shown.
+fn told(text: &str, problems: &Problems) {
+    let mut shown = String::new();
+    write!(shown, "{problems}{problems:?}").unwrap();
+    assert!(problems.iter().next().is_some(), "refused without a reason");
+    for problem in problems.iter() {
+        let span = problem.span();
+        assert!(
+            text.get(span.clone()).is_some() || span.start >= text.len(),
+            "{span:?} is no part of {text:?}"
+        );
+        assert!(problem.line() >= 1);
+    }
+}
+
+/// A component is refused with a reason, or what is known of it afterwards is fit to be shown and to be called.
+pub(crate) fn inspect(bytes: &[u8]) {
+    let package = match toolcell::Package::parse("seed", bytes) {
+        Ok(package) => package,
+        Err(error) => {
+            assert!(!error.message().is_empty());
+            return;
+        }
+    };
+    let manifest = package.manifest();
+    for tool in &manifest.tools {
+        let name = manifest.public_name(tool);
+        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "_-".contains(c);
+        assert!(
+            (1..=64).contains(&name.len()) && name.chars().all(plain),
+            "{name:?}"
+        );
+    }
+}
+
+/// A stream of events gives the same turn, or the same error, however the network cuts it. The first byte says where.
+pub(crate) fn sse(bytes: &[u8]) {
+    let Some((cut, stream)) = bytes.split_first() else {
+        return;
+    };
+    let whole = assembled(&[stream]);
+    let (first, second) = stream.split_at(usize::from(*cut).min(stream.len()));
+    assert_eq!(assembled(&[first, second]), whole);
+}
+
+fn assembled(pieces: &[&[u8]]) -> Result<String, String> {
+    let pieces: Vec<Result<bytes::Bytes, std::io::Error>> = pieces
+        .iter()
+        .map(|piece| Ok(bytes::Bytes::copy_from_slice(piece)))
+        .collect();
+    let mut events = SseByteStream::new(stream::iter(pieces));
+    let mut assembler = Assembler::default();
+    while !assembler.is_done()
+        && let Some(event) = events.next().now_or_never().expect("nothing is waited for")
+    {
+        let event = event.map_err(|error| error.to_string())?;
+        assembler
+            .on_event(event.event.as_deref(), event.data.as_deref().unwrap_or(""))
+            .map_err(|error| error.to_string())?;
+    }
+    let reply = assembler.finish().map_err(|error| error.to_string())?;
+    Ok(serde_json::to_string(&reply.content).expect("a turn is JSON"))
+}
