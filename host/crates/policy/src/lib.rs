@@ -92,4 +92,5 @@ pub use policy::{
 };
 pub use problem::{FileKind, MAX_PROBLEMS, Problem, Problems};
 pub use rule::{Effect, Layer, Rule, Verdict};
+pub use timestamp::civil_from_days;
 pub use units::{Rate, format_duration, format_size, parse_duration, parse_size};

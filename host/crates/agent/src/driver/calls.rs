@@ -15,7 +15,7 @@ use crate::{
     machine::{Dispatch, ToolOutput},
     runner::output_for_model,
     transcript::Record,
-    wire::{Block, ToolUse},
+    wire::{ToolUse, text_of},
 };
 
 /// How a call ended, for the model and for people.
@@ -162,7 +162,7 @@ impl Session<'_> {
             call_id: call.id.clone(),
             tool: call.name.clone(),
             code: answer.output.code,
-            text: text_of(&answer.output),
+            text: text_of(&answer.output.content),
             rule: answer.rule,
             wall_us: answer.wall_us,
             denials: answer.denials,
@@ -200,16 +200,4 @@ impl Session<'_> {
     fn stopped(&self) -> bool {
         self.context.cancel.is_cancelled() || self.time_left().is_zero()
     }
-}
-
-fn text_of(output: &ToolOutput) -> String {
-    let texts: Vec<&str> = output
-        .content
-        .iter()
-        .filter_map(|block| match block {
-            Block::Text(block) => Some(block.text.as_str()),
-            _ => None,
-        })
-        .collect();
-    texts.join("\n")
 }

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{ModelError, ModelEvent, ModelProvider, ModelSink};
-use crate::wire::{Block, ModelRequest, Reply, StopReason, TokenUsage, ToolResultBlock};
+use crate::wire::{Block, ModelRequest, Reply, StopReason, TokenUsage, ToolResultBlock, text_of};
 
 /// A recorded model. Which turn comes next follows from the conversation, so a resumed run goes on at the right place.
 #[derive(Clone, Debug)]
@@ -303,15 +303,7 @@ impl Expect {
 
 impl ExpectResult {
     fn check(&self, actual: &ToolResultBlock) -> Result<(), String> {
-        let text: Vec<&str> = actual
-            .content
-            .iter()
-            .filter_map(|block| match block {
-                Block::Text(block) => Some(block.text.as_str()),
-                _ => None,
-            })
-            .collect();
-        let text = text.join("\n");
+        let text = text_of(&actual.content);
         let start: String = text.chars().take(300).collect();
         if self
             .is_error

@@ -17,6 +17,18 @@ pub enum Block {
     Other(Value),
 }
 
+/// The texts of a message, a line each; other blocks are left out.
+pub fn text_of(blocks: &[Block]) -> String {
+    let texts: Vec<&str> = blocks
+        .iter()
+        .filter_map(|block| match block {
+            Block::Text(block) => Some(block.text.as_str()),
+            _ => None,
+        })
+        .collect();
+    texts.join("\n")
+}
+
 /// Text, with whatever else the block carried.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TextBlock {

@@ -6,7 +6,7 @@ mod reply;
 mod request;
 
 pub(crate) use block::deeper;
-pub use block::{Block, TextBlock, ToolResultBlock, ToolUse};
+pub use block::{Block, TextBlock, ToolResultBlock, ToolUse, text_of};
 pub(crate) use message::blocks_or_text;
 pub use message::{Message, Role};
 pub use reply::{CacheWrites, Reply, StopReason, TokenUsage, Unparsed};

@@ -18,7 +18,7 @@ use crate::{
     app::Outcome,
     args::RunArgs,
     dirs::{self, Dirs},
-    exit,
+    env, exit,
     failure::{Failure, without_number},
     files, hosts, interrupt, models, output, policies,
     style::{self, paint},
@@ -243,7 +243,8 @@ fn resume_hint(arguments: &RunArgs, spec: &str, place: &Place) -> Option<String>
         return None;
     }
     let file = |path: &Path| quoted(&path.display().to_string());
-    let mut command = format!("go on with it: toolcell run --resume {}", place.id);
+    let program = env::program();
+    let mut command = format!("go on with it: {program} run --resume {}", place.id);
     command.push_str(&format!(" --model {}", quoted(spec)));
     if let Some(policy) = &arguments.policy.policy {
         command.push_str(&format!(" --policy {}", file(policy)));
