@@ -59,6 +59,7 @@ mod grants;
 mod guarded;
 mod layers;
 mod limits;
+pub mod lock;
 mod manifest;
 pub mod names;
 mod net;
@@ -80,6 +81,7 @@ pub use grants::GrantSet;
 pub use guarded::{GuardedPlace, Standing, guarded_places, standing};
 pub use layers::Layers;
 pub use limits::{LimitInfo, LimitUnit, Limits};
+pub use lock::{Lock, LockedPackage};
 pub use manifest::{
     Annotations, DEFAULT_WORLD, EnvRequest, FileRequest, MAX_DESCRIPTION_BYTES, MAX_MANIFEST_BYTES,
     MAX_SCHEMA_BYTES, MAX_SCHEMA_DEPTH, MAX_TOOLS, MAX_WHY_BYTES, Manifest, NetRequest, Requests,

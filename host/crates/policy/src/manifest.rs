@@ -9,7 +9,11 @@ use std::sync::Arc;
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
-use crate::{FileAccess, NetScope, Problems, names};
+use crate::{
+    FileAccess, NetScope, Problems, names,
+    print::Table,
+    reader::{Reader, Section},
+};
 
 /// The longest manifest, in bytes.
 pub const MAX_MANIFEST_BYTES: usize = 256 << 10;
@@ -208,6 +212,29 @@ impl Manifest {
     pub fn tool(&self, name: &str) -> Option<&ToolDefinition> {
         self.tools.iter().find(|tool| tool.name == name)
     }
+}
+
+/// The keys of a recorded manifest but its name, which a lock file has as the name of a table.
+pub(crate) const RECORDED_KEYS: [&str; 5] = ["version", "world", "description", "tool", "request"];
+
+/// Reads what [`recorded`] writes.
+pub(crate) fn read_recorded(
+    reader: &mut Reader<'_>,
+    section: &Section<'_>,
+    name: &str,
+) -> Option<Manifest> {
+    parse::body(reader, section, Some(name.to_owned()))
+}
+
+/// A manifest in its shortest form, schemas as JSON in strings: how a lock file records it.
+pub(crate) fn recorded(manifest: &Manifest) -> Table {
+    print::table(manifest, print::schema_text)
+}
+
+/// The tools alone, as a lock file records them.
+pub(crate) fn recorded_tools(manifest: &Manifest) -> Table {
+    let tools = print::tools(manifest, print::schema_text);
+    Table::from_iter([("tool".to_owned(), tools)])
 }
 
 #[cfg(test)]

@@ -11,13 +11,15 @@ pub enum FileKind {
     Policy,
     /// The author's `tool.toml`.
     Manifest,
+    /// The lock file `toolcell.lock`, which belongs to a policy.
+    Lock,
 }
 
 impl FileKind {
     /// The stable error code: `invalid_policy` or `invalid_manifest`.
     pub fn code(self) -> &'static str {
         match self {
-            Self::Policy => "invalid_policy",
+            Self::Policy | Self::Lock => "invalid_policy",
             Self::Manifest => "invalid_manifest",
         }
     }
@@ -27,6 +29,7 @@ impl FileKind {
         match self {
             Self::Policy => "policy",
             Self::Manifest => "manifest",
+            Self::Lock => "lock file",
         }
     }
 }

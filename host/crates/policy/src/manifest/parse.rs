@@ -44,11 +44,20 @@ fn read(reader: &mut Reader<'_>, text: &str) -> Option<Manifest> {
     let name = reader
         .required(&root, "name")
         .and_then(|_| kebab_name(reader, &root, "package"));
-    let version = version(reader, &root);
-    let world = world(reader, &root);
-    let description = description(reader, &root);
-    let tools = tools(reader, &root, name.as_deref());
-    let request = requests::read(reader, &root);
+    body(reader, &root, name)
+}
+
+/// Everything but the name.
+pub(super) fn body(
+    reader: &mut Reader<'_>,
+    root: &Section<'_>,
+    name: Option<String>,
+) -> Option<Manifest> {
+    let version = version(reader, root);
+    let world = world(reader, root);
+    let description = description(reader, root);
+    let tools = tools(reader, root, name.as_deref());
+    let request = requests::read(reader, root);
     Some(Manifest {
         name: name?,
         version: version?,

@@ -3,21 +3,31 @@
 use serde_json::Value;
 
 use super::{Annotations, Manifest, Requests, ToolDefinition};
-use crate::print::{Table, net_scope, strings, table_text};
+use crate::print::{Table, canonical_json, net_scope, strings, table_text};
 
 pub(super) fn manifest(manifest: &Manifest) -> String {
+    table_text(&table(manifest, schema))
+}
+
+/// The manifest without what is left to its default. `schema` writes schemas.
+pub(super) fn table(manifest: &Manifest, schema: fn(&Value) -> toml::Value) -> Table {
     let mut root = Table::new();
     root.insert("name".to_owned(), manifest.name.clone().into());
     root.insert("version".to_owned(), manifest.version.clone().into());
     root.insert("world".to_owned(), manifest.world.clone().into());
     put_text(&mut root, "description", &manifest.description);
-    let tools: Vec<toml::Value> = manifest.tools.iter().map(tool).collect();
-    root.insert("tool".to_owned(), tools.into());
+    root.insert("tool".to_owned(), tools(manifest, schema));
     let request = requests(&manifest.request);
     if !request.is_empty() {
         root.insert("request".to_owned(), request.into());
     }
-    table_text(&root)
+    root
+}
+
+/// The list of tools alone.
+pub(super) fn tools(manifest: &Manifest, schema: fn(&Value) -> toml::Value) -> toml::Value {
+    let tools: Vec<toml::Value> = manifest.tools.iter().map(|it| tool(it, schema)).collect();
+    tools.into()
 }
 
 fn put_text(table: &mut Table, key: &str, text: &str) {
@@ -32,7 +42,7 @@ fn put_why(table: &mut Table, why: Option<&String>) {
     }
 }
 
-fn tool(tool: &ToolDefinition) -> toml::Value {
+fn tool(tool: &ToolDefinition, schema: fn(&Value) -> toml::Value) -> toml::Value {
     let mut table = Table::new();
     table.insert("name".to_owned(), tool.name.clone().into());
     put_text(&mut table, "description", &tool.description);
@@ -50,6 +60,11 @@ fn tool(tool: &ToolDefinition) -> toml::Value {
 /// A table where TOML can say it, else JSON in a string.
 fn schema(schema: &Value) -> toml::Value {
     to_toml(schema).unwrap_or_else(|| schema.to_string().into())
+}
+
+/// Always JSON in a string: one line, whatever the schema.
+pub(super) fn schema_text(schema: &Value) -> toml::Value {
+    canonical_json(schema).into()
 }
 
 fn to_toml(value: &Value) -> Option<toml::Value> {
