@@ -4,7 +4,10 @@ mod problems;
 
 use std::sync::Arc;
 
-use crate::{Effect, Layer, Limits, Manifest, Origin, Policy, Problem, Rule, policy::ToolPolicy};
+use crate::{
+    Effect, Layer, Limits, LockedPackage, Manifest, Origin, Policy, Problem, Rule,
+    policy::ToolPolicy,
+};
 
 /// The policy files in force, the highest layer first.
 ///
@@ -67,6 +70,38 @@ impl Layers {
             let tool = policy.tool(package)?;
             Some((tool.from()?, policy.base(), tool.rule()))
         })
+    }
+
+    /// What the lock files beside these files say about a package: one answer of each that names it, and of each whose
+    /// policy says where to get it. `Err` is the rule of a policy that does so beside a lock file that does not name it.
+    pub fn pins<'a>(
+        &'a self,
+        package: &'a str,
+    ) -> impl Iterator<Item = Result<&'a LockedPackage, &'a Rule>> {
+        self.iter().filter_map(move |(_, policy)| {
+            if let Some(locked) = policy.lock()?.package(package) {
+                return Some(Ok(locked));
+            }
+            let tool = policy.tool(package)?;
+            match tool.from()? {
+                Origin::Builtin(_) => None,
+                _ => Some(Err(tool.rule())),
+            }
+        })
+    }
+
+    /// The packages that come from outside the host and that no lock file beside these files pins, in the order of
+    /// [`packages`](Self::packages).
+    pub fn unpinned(&self) -> Vec<&str> {
+        self.packages()
+            .into_iter()
+            .filter(|name| {
+                let outside = self
+                    .origin(name)
+                    .is_some_and(|(origin, _, _)| !matches!(origin, Origin::Builtin(_)));
+                outside && !self.pins(name).any(|pin| pin.is_ok())
+            })
+            .collect()
     }
 
     /// Where the audit log goes: what the highest layer says that names a place, with the directory that a relative

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Effect, Expectation, FileAccess, Layer, NetScope, Problems, Rule, limits::WrittenLimits,
+    Effect, Expectation, FileAccess, Layer, Lock, NetScope, Problems, Rule, limits::WrittenLimits,
     problem::Source,
 };
 
@@ -27,6 +27,7 @@ pub const MAX_EXPECTATIONS: usize = 1024;
 pub struct Policy {
     pub(crate) source: Source,
     pub(crate) base: Option<String>,
+    pub(crate) lock: Option<Arc<Lock>>,
     pub(crate) approve: Option<(Effect, Rule)>,
     pub(crate) limits: WrittenLimits,
     pub(crate) tools: Vec<(String, Arc<ToolPolicy>)>,
@@ -237,6 +238,19 @@ impl Policy {
     /// The directory that relative paths of this file start from, where it was told.
     pub fn base(&self) -> Option<&str> {
         self.base.as_deref()
+    }
+
+    /// Adds the lock file that lies beside this file. It pins every package that this file says where to get
+    /// ([`Layers::pins`](crate::Layers::pins)); built-in packages need no pin, since they are part of the host.
+    #[must_use]
+    pub fn with_lock(mut self, lock: Lock) -> Self {
+        self.lock = Some(Arc::new(lock));
+        self
+    }
+
+    /// The lock file beside this file, where there is one.
+    pub fn lock(&self) -> Option<&Lock> {
+        self.lock.as_deref()
     }
 
     /// The file's name as it was given to the parser.

@@ -46,6 +46,7 @@ fn read(reader: &mut Reader<'_>, source: &Source, text: &str) -> Option<Policy> 
     let mut policy = Policy {
         source: source.clone(),
         base: None,
+        lock: None,
         approve: None,
         limits: WrittenLimits::default(),
         tools: Vec::new(),
