@@ -6,6 +6,7 @@ mod calling;
 mod help;
 mod load;
 mod nested;
+mod pinned;
 mod program;
 mod records;
 
@@ -13,7 +14,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use serde::Serialize;
 use serde_json::Value;
-use toolcell_policy::{Annotations, Decision, Layers};
+use toolcell_policy::{Annotations, Decision, Layers, Lock};
 
 pub use approval::{Approval, ApprovalRequest, Approver};
 pub use builder::ToolHostBuilder;
@@ -40,6 +41,7 @@ pub struct ToolHost {
 struct Shared {
     engines: Engines,
     layers: Layers,
+    locks: Vec<Lock>,
     base_dir: Option<PathBuf>,
     recording: Recording,
     approver: Option<Arc<dyn AnyApprover>>,
@@ -82,7 +84,8 @@ impl ToolHost {
     ///
     /// `invalid_component` or `invalid_manifest` where the file, its component or its manifest cannot be used, or
     /// where a name is taken or looks like one that is taken, or where the policy takes a package of that name `from`
-    /// elsewhere; `invalid_policy` where a granted directory cannot be opened.
+    /// elsewhere; `invalid_policy` where a granted directory cannot be opened; `digest_mismatch` where a lock is in
+    /// force and the package is not the one that it names.
     pub async fn load_file(&self, path: impl Into<PathBuf>) -> Result<Vec<String>> {
         self.load(Source::File(path.into()), false).await
     }

@@ -60,7 +60,9 @@ pub use host::{
 };
 pub use package::{Inspection, Package};
 pub use sandbox::Stdio;
-pub use toolcell_policy::{Decision, GrantSet, Isolation, Layer, Layers, Manifest, Policy};
+pub use toolcell_policy::{
+    Decision, GrantSet, Isolation, Layer, Layers, Lock, LockedPackage, Manifest, Policy,
+};
 
 /// Runs the examples of README.md.
 #[cfg(doctest)]

@@ -11,7 +11,7 @@ pub use inspect::{Inspection, inspect};
 use std::{path::Path, sync::Arc};
 
 use sha2::{Digest, Sha256};
-use toolcell_policy::Manifest;
+use toolcell_policy::{LockedPackage, Manifest};
 
 use crate::{Error, ErrorKind, Result, engine::hex};
 
@@ -73,11 +73,7 @@ impl Package {
     /// large; a file that is too large is not read.
     pub fn read_file(path: &Path, max_bytes: u64) -> Result<Self> {
         let bytes = load::read_file(path, max_bytes)?;
-        let name = path
-            .file_stem()
-            .map(|stem| stem.to_string_lossy())
-            .unwrap_or_default();
-        Self::parse(&name, bytes).map_err(|error| error.at(path.display()))
+        Self::parse(&load::stem(path), bytes).map_err(|error| error.at(path.display()))
     }
 
     /// The package's manifest, or the default one.
@@ -93,6 +89,18 @@ impl Package {
     /// `sha256:` and the digest of the component in hexadecimal digits.
     pub fn digest(&self) -> String {
         format!("sha256:{}", hex(&self.digest))
+    }
+
+    /// What a lock file records of the package, which comes `from` here.
+    pub fn locked(&self, from: impl Into<String>) -> LockedPackage {
+        let inspection = &self.inspection;
+        LockedPackage::new(
+            from,
+            self.digest,
+            inspection.bytes,
+            &inspection.imports,
+            &self.manifest,
+        )
     }
 
     pub(crate) fn sha256(&self) -> &[u8; 32] {

@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use toolcell_policy::Layers;
+use toolcell_policy::{Layers, Lock};
 
 use super::{Approver, Shared, ToolHost, approval::AnyApprover, records::Recording};
 use crate::{
@@ -20,6 +20,7 @@ use crate::{
 #[derive(Default)]
 pub struct ToolHostBuilder {
     layers: Layers,
+    locks: Vec<Lock>,
     base_dir: Option<PathBuf>,
     engine: EngineOptions,
     audit: Option<Arc<dyn AuditSink>>,
@@ -33,6 +34,15 @@ impl ToolHostBuilder {
     /// that nothing is granted.
     pub fn policy(mut self, layers: impl Into<Layers>) -> Self {
         self.layers = layers.into();
+        self
+    }
+
+    /// Loads only packages that this lock names, and only as it names them, wherever they come from. Built-in packages
+    /// need not be named: the host's version pins them. May be called several times; then every lock must agree. A
+    /// lock file that belongs to one policy is told with [`Policy::with_lock`](toolcell_policy::Policy::with_lock)
+    /// instead, and pins what that policy says where to get. Default: none, so that every package is loaded as it is.
+    pub fn lock(mut self, lock: Lock) -> Self {
+        self.locks.push(lock);
         self
     }
 
@@ -111,6 +121,7 @@ impl ToolHostBuilder {
             shared: Arc::new(Shared {
                 engines: Engines::new(self.engine)?,
                 layers: self.layers,
+                locks: self.locks,
                 base_dir: self.base_dir,
                 roots: self.roots,
                 recording,

@@ -8,10 +8,13 @@ use std::{
 
 use tokio::sync::Semaphore;
 use toolcell_policy::{
-    Decision, GrantSet, Isolation, Manifest, Origin, Rule, ToolDefinition, decide,
+    Decision, GrantSet, Isolation, LockedPackage, Manifest, Origin, Rule, ToolDefinition, decide,
 };
 
-use super::Shared;
+use super::{
+    Shared,
+    pinned::{check, parse_pinned},
+};
 use crate::{
     Error, ErrorKind, Result,
     capability::files::FileRoots,
@@ -33,13 +36,16 @@ impl Shared {
     pub(super) fn load(&self, source: Source, replace: bool) -> Result<Vec<String>> {
         let max_bytes = self.engines.options().max_component_bytes;
         let (package, origin) = match source {
-            Source::File(path) => (
-                Package::read_file(&path, max_bytes)?,
-                path.display().to_string(),
-            ),
+            Source::File(path) => {
+                let bytes = load::read_file(&path, max_bytes)?;
+                let package = self.parse_unnamed(&load::stem(&path), bytes.into());
+                let package = package.map_err(|error| error.at(path.display()))?;
+                (package, path.display().to_string())
+            }
             Source::Bytes { name, bytes } => {
                 load::check_size(bytes.len(), max_bytes)?;
-                (Package::parse(&name, bytes)?, format!("bytes named {name}"))
+                let package = self.parse_unnamed(&name, bytes)?;
+                (package, format!("bytes named {name}"))
             }
         };
         self.check_origin(&package, &origin)?;
@@ -53,7 +59,7 @@ impl Shared {
         let Some((origin, base, rule)) = self.layers.origin(name) else {
             return Ok(());
         };
-        if self.read(origin, base, rule)?.sha256() == package.sha256() {
+        if self.read(origin, base, rule, &[])?.sha256() == package.sha256() {
             return Ok(());
         }
         Err(Error::new(
@@ -63,14 +69,23 @@ impl Shared {
         .with_help("Rename it in its manifest, or let the policy name where it comes from."))
     }
 
-    /// Reads a package from where the policy says.
-    fn read(&self, origin: &Origin, base: Option<&str>, rule: &Rule) -> Result<Package> {
+    /// Reads a package from where the policy says, if it is what the pins say.
+    fn read(
+        &self,
+        origin: &Origin,
+        base: Option<&str>,
+        rule: &Rule,
+        pins: &[&LockedPackage],
+    ) -> Result<Package> {
         let max_bytes = self.engines.options().max_component_bytes;
         match origin {
             Origin::Builtin(name) => builtin(name).map_err(|error| error.at(rule)),
             Origin::Path(path) => {
                 let path = self.absolute(path, base).map_err(|error| error.at(rule))?;
-                Package::read_file(&path, max_bytes).map_err(|error| error.at(rule))
+                let bytes = load::read_file(&path, max_bytes).map_err(|error| error.at(rule))?;
+                let stem = load::stem(&path);
+                parse_pinned(&stem, bytes.into(), pins)
+                    .map_err(|error| error.at(path.display()).at(rule))
             }
             other => {
                 let message = format!("{rule}: packages from `{other}` cannot be loaded");
@@ -108,7 +123,9 @@ impl Shared {
         let Some((origin, base, rule)) = self.layers.origin(listed) else {
             return Ok(Vec::new());
         };
-        let package = self.read(origin, base, rule)?;
+        let inside = matches!(origin, Origin::Builtin(_));
+        let pins = self.pins(listed, inside)?;
+        let package = self.read(origin, base, rule, &pins)?;
         let name = &package.manifest().name;
         if name != listed {
             return Err(Error::new(
@@ -117,6 +134,7 @@ impl Shared {
             )
             .with_help(format!("Write `[tool.{name}]`.")));
         }
+        check(&package, &pins).map_err(|error| error.at(rule))?;
         self.register(&package, origin.to_string(), false)
             .map_err(|error| error.at(rule))
     }

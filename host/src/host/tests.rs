@@ -1,5 +1,6 @@
 #[cfg(feature = "builtin-tools")]
 mod builtin;
+mod pinned;
 mod program;
 
 use std::{

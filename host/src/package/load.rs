@@ -47,6 +47,13 @@ pub(crate) fn read_file(path: &Path, max_bytes: u64) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// The name of a file without its extension, which a component without a manifest is called by.
+pub(crate) fn stem(path: &Path) -> String {
+    path.file_stem()
+        .map(|stem| stem.to_string_lossy().into_owned())
+        .unwrap_or_default()
+}
+
 /// Refuses bytes that are larger than a component may be.
 pub(crate) fn check_size(len: usize, max_bytes: u64) -> Result<()> {
     if len as u64 <= max_bytes {

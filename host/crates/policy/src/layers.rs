@@ -74,20 +74,22 @@ impl Layers {
 
     /// What the lock files beside these files say about a package: one answer of each that names it, and of each whose
     /// policy says where to get it. `Err` is the rule of a policy that does so beside a lock file that does not name it.
-    pub fn pins<'a>(
-        &'a self,
-        package: &'a str,
-    ) -> impl Iterator<Item = Result<&'a LockedPackage, &'a Rule>> {
-        self.iter().filter_map(move |(_, policy)| {
-            if let Some(locked) = policy.lock()?.package(package) {
-                return Some(Ok(locked));
+    pub fn pins(&self, package: &str) -> Vec<Result<&LockedPackage, &Rule>> {
+        let mut pins = Vec::new();
+        for (_, policy) in self.iter() {
+            let Some(lock) = policy.lock() else {
+                continue;
+            };
+            let tool = policy.tool(package);
+            let from = tool.and_then(ToolPolicy::from);
+            let outside = from.is_some_and(|from| !matches!(from, Origin::Builtin(_)));
+            match (lock.package(package), tool) {
+                (Some(locked), _) => pins.push(Ok(locked)),
+                (None, Some(tool)) if outside => pins.push(Err(tool.rule())),
+                _ => {}
             }
-            let tool = policy.tool(package)?;
-            match tool.from()? {
-                Origin::Builtin(_) => None,
-                _ => Some(Err(tool.rule())),
-            }
-        })
+        }
+        pins
     }
 
     /// The packages that come from outside the host and that no lock file beside these files pins, in the order of
@@ -99,7 +101,7 @@ impl Layers {
                 let outside = self
                     .origin(name)
                     .is_some_and(|(origin, _, _)| !matches!(origin, Origin::Builtin(_)));
-                outside && !self.pins(name).any(|pin| pin.is_ok())
+                outside && !self.pins(name).iter().any(Result::is_ok)
             })
             .collect()
     }

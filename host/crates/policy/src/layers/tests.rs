@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    Clock, Decision, FileAccess, Random, decide,
+    Clock, Decision, FileAccess, Lock, LockedPackage, Random, decide,
     testing::{answers, ceiling, manifest, policy, probes},
 };
 
@@ -389,16 +389,16 @@ fn a_lock_pins_what_its_policy_says_where_to_get() {
     let text = "[tool.one]\nfrom = \"x.wasm\"\n[tool.two]\nfrom = \"y.wasm\"\n[tool.calc]\nfrom = \"builtin:calc\"\n[tool.three]\n";
     let with = Policy::from_toml(text).unwrap().with_lock(lock);
     let layers = Layers::from(with);
-    let pins = |name: &str| -> Vec<bool> { layers.pins(name).map(|pin| pin.is_ok()).collect() };
+    let pins = |name: &str| -> Vec<bool> { layers.pins(name).iter().map(Result::is_ok).collect() };
     assert_eq!(pins("one"), [true]);
     assert_eq!(pins("two"), [false]);
     for free in ["calc", "three", "four"] {
         assert_eq!(pins(free), [false; 0], "{free}");
     }
-    let missing = layers.pins("two").next().unwrap().unwrap_err();
+    let missing = layers.pins("two")[0].unwrap_err();
     assert_eq!(missing.to_string(), "toolcell.toml:3 tool.two");
     assert_eq!(layers.unpinned(), ["two"]);
     let without = Layers::from(Policy::from_toml(text).unwrap());
-    assert_eq!(without.pins("two").count(), 0);
+    assert_eq!(without.pins("two"), []);
     assert_eq!(without.unpinned(), ["one", "two"]);
 }
