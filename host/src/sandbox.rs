@@ -25,7 +25,10 @@ use wasmtime::{
 
 use crate::{
     Content, Error, ErrorKind, Result, ToolFailure, Usage,
-    capability::recorder::{Record, Recorder},
+    capability::{
+        answer::Answer,
+        recorder::{Record, Recorder},
+    },
     engine::{Engine, limits as ceilings, meter::Meter, one_line},
 };
 
@@ -33,8 +36,9 @@ pub(crate) use executor::Executor;
 use outcome::Ended;
 pub(crate) use program::Program;
 use state::CallState;
-pub(crate) use state::Setup;
+pub(crate) use state::{Parts, Setup};
 pub use stdio::Stdio;
+pub(crate) use stdio::Streams;
 
 /// A guest computes for so many ticks of the engine's clock, of a millisecond each, before it gives way to other calls
 /// and its limits are looked at. It is short, so that even a full host of guests that never rest answers in time.
@@ -88,7 +92,7 @@ pub(crate) struct Finished<T> {
     pub(crate) record: Record,
 }
 
-/// Runs a tool once. Dropping the returned future ends the guest at once.
+/// Runs a tool once, in this process. Dropping the returned future ends the guest at once.
 pub(crate) async fn run(
     prepared: &Prepared,
     setup: Setup,
@@ -96,22 +100,43 @@ pub(crate) async fn run(
     input: String,
     cancel: &CancellationToken,
 ) -> Finished<Vec<Content>> {
-    let surroundings = Surroundings::of(&setup, cancel);
-    let max_output = surroundings.limits.output;
-    let (pre, tool) = (prepared.pre.clone(), tool.to_owned());
-    let state = CallState::new(setup);
+    let max_output = setup.grants().limits().output;
+    let finished = prepared.call(setup.into(), tool, input, cancel).await;
+    accept(finished, max_output)
+}
+
+impl Prepared {
+    /// Runs a tool once and gives what it returned; nobody has checked that yet. Dropping the returned future ends the
+    /// guest at once.
+    pub(crate) async fn call(
+        &self,
+        parts: Parts,
+        tool: &str,
+        input: String,
+        cancel: &CancellationToken,
+    ) -> Finished<Answer> {
+        let surroundings = Surroundings::of(&parts, cancel);
+        let (pre, tool) = (self.pre.clone(), tool.to_owned());
+        let state = CallState::new(parts);
+        confine(&self.engine, state, surroundings, |store| {
+            Box::pin(async move {
+                let instance = pre.instantiate_async(&mut *store).await?;
+                let exported = instance.toolcell_tool_tool();
+                let answer = exported.call_call(store, &tool, &input).await?;
+                Ok(outcome::plain(answer))
+            })
+        })
+        .await
+    }
+}
+
+/// Checks what a tool returned, against the host's own record of the call.
+pub(crate) fn accept(finished: Finished<Answer>, max_output: u64) -> Finished<Vec<Content>> {
     let Finished {
         outcome,
         mut usage,
         record,
-    } = confine(&prepared.engine, state, surroundings, |store| {
-        Box::pin(async move {
-            let instance = pre.instantiate_async(&mut *store).await?;
-            let exported = instance.toolcell_tool_tool();
-            exported.call_call(store, &tool, &input).await
-        })
-    })
-    .await;
+    } = finished;
     let outcome = outcome
         .and_then(|answer| outcome::accept(answer, &record, max_output))
         .map(|accepted| {
@@ -135,12 +160,12 @@ struct Surroundings<'a> {
 }
 
 impl<'a> Surroundings<'a> {
-    fn of(setup: &Setup, cancel: &'a CancellationToken) -> Self {
+    fn of(parts: &Parts, cancel: &'a CancellationToken) -> Self {
         Self {
-            deadline: setup.deadline,
-            out_of_time: setup.out_of_time.clone(),
-            limits: setup.grants().limits().clone(),
-            recorder: setup.recorder.clone(),
+            deadline: parts.deadline,
+            out_of_time: parts.out_of_time.clone(),
+            limits: parts.holdings().limits.clone(),
+            recorder: parts.recorder.clone(),
             cancel,
         }
     }

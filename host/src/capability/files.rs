@@ -3,7 +3,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use toolcell_policy::{FileAccess, Rule};
+use toolcell_policy::{FileAccess, GrantSet};
 use wasmtime::component::{HasData, Linker, Resource, ResourceTableError};
 use wasmtime_wasi::{
     filesystem::{Descriptor, WasiFilesystemCtxView},
@@ -25,11 +25,13 @@ mod roots;
 mod tests;
 
 use quota::Quota;
-pub(crate) use roots::{FileRoots, RootRules};
+pub(crate) use roots::{FileRoots, HeldRoots, RootRules};
 
 /// What one call knows about its files.
 pub(crate) struct FilesState {
-    roots: Arc<FileRoots>,
+    roots: Arc<HeldRoots>,
+    /// What decides about paths outside all directories. A worker process has no policy and asks its host.
+    grants: Option<GrantSet>,
     recorder: Recorder,
     quota: Quota,
     /// Where each open descriptor points, by its number in the resource table.
@@ -63,12 +65,14 @@ struct Access {
 }
 
 impl FilesState {
-    /// The state of a new call on opened roots. Its quotas are those of the grants.
-    pub(crate) fn new(roots: Arc<FileRoots>, recorder: Recorder) -> Self {
-        let limits = roots.grants().limits();
+    /// The state of a new call on opened roots. Its quotas are those of the roots' holdings. `grants` are those that
+    /// the roots were opened for; a worker process has none.
+    pub(crate) fn new(roots: Arc<HeldRoots>, grants: Option<GrantSet>, recorder: Recorder) -> Self {
+        let limits = &roots.holdings().limits;
         Self {
             quota: Quota::new(limits.written, limits.created.into(), recorder.clone()),
             roots,
+            grants,
             recorder,
             places: HashMap::new(),
             listings: 0,
@@ -141,26 +145,21 @@ impl FilesView<'_> {
     /// Refuses what the grants refuse whatever the path resolves to.
     fn admit(&self, access: Access) -> FsResult<Access> {
         let roots = &self.state.roots;
-        let wanted = match access.used {
-            PathUse::Read => FileAccess::Read,
-            PathUse::Write => FileAccess::Write,
-        };
         match access.root {
             Root::Granted(index) => {
                 let grant = roots.grant(index);
-                if grant.is_some_and(|grant| grant.access >= wanted) {
+                if grant.is_some_and(|grant| grant.access >= wanted(access.used)) {
                     return Ok(access);
                 }
                 Err(self.deny(&[&access], "the directory is granted for reading only"))
             }
             Root::Phantom => {
-                let verdict = roots.grants().check_file(&access.path, wanted);
-                let reason = if verdict.is_allowed() {
-                    "a granted path must be reached through its own directory"
-                } else {
-                    &verdict.reason
-                };
-                Err(self.refuse(&[&access], &verdict.rule, reason))
+                let recorder = &self.state.recorder;
+                match &self.state.grants {
+                    Some(grants) => deny_outside(grants, recorder, &access.path, access.used),
+                    None => recorder.deny_outside(&access.path, access.used),
+                }
+                Err(ErrorCode::NotPermitted.into())
             }
         }
     }
@@ -177,13 +176,13 @@ impl FilesView<'_> {
     }
 
     /// Records a refusal, and gives the error that the guest sees.
-    fn refuse(&self, accesses: &[&Access], rule: &Rule, reason: &str) -> FsError {
+    fn refuse(&self, accesses: &[&Access], rule: &str, reason: &str) -> FsError {
         let used = accesses.last().map_or("", |last| last.used.as_str());
         let paths: Vec<&str> = accesses.iter().map(|a| a.path.as_str()).collect();
         self.state.recorder.deny(Denial {
             capability: "files".into(),
             access: format!("{used} {}", paths.join(" to ")),
-            rule: rule.to_string(),
+            rule: rule.to_owned(),
             reason: reason.into(),
         });
         ErrorCode::NotPermitted.into()
@@ -207,6 +206,29 @@ impl FilesView<'_> {
         }
         result
     }
+}
+
+fn wanted(used: PathUse) -> FileAccess {
+    match used {
+        PathUse::Read => FileAccess::Read,
+        PathUse::Write => FileAccess::Write,
+    }
+}
+
+/// Records that a path outside all directories was refused, by the rule that refuses it.
+pub(crate) fn deny_outside(grants: &GrantSet, recorder: &Recorder, path: &str, used: PathUse) {
+    let verdict = grants.check_file(path, wanted(used));
+    let reason = if verdict.is_allowed() {
+        "a granted path must be reached through its own directory".to_owned()
+    } else {
+        verdict.reason
+    };
+    recorder.deny(Denial {
+        capability: "files".into(),
+        access: format!("{} {path}", used.as_str()),
+        rule: verdict.rule.to_string(),
+        reason,
+    });
 }
 
 /// The path that a guest means by `path` below the directory `base`, as it wrote it: resolving `..` here could be

@@ -21,6 +21,8 @@ pub(crate) struct Holdings {
     pub(crate) random: Random,
     /// The directories it sees, in the order of their descriptors.
     pub(crate) dirs: Vec<HeldDir>,
+    /// The directory that each call gets for itself.
+    pub(crate) scratch: Option<HeldScratch>,
     /// Whether it also sees a `/` in which everything is refused, so that the host hears of paths outside all grants.
     pub(crate) phantom: bool,
 }
@@ -34,6 +36,17 @@ pub(crate) struct HeldDir {
     pub(crate) access: FileAccess,
     /// The rule that grants it, as people see it.
     pub(crate) rule: String,
+    /// The guarded places that may be changed in it all the same.
+    pub(crate) unlock: Vec<String>,
+}
+
+/// A directory for the time of one call.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct HeldScratch {
+    /// Where the guest sees it: absolute and normalised.
+    pub(crate) guest: String,
+    /// The rule that grants it, as people see it.
+    pub(crate) rule: String,
 }
 
 impl From<&GrantSet> for Holdings {
@@ -45,6 +58,7 @@ impl From<&GrantSet> for Holdings {
                 guest: grant.guest.clone(),
                 access: grant.access,
                 rule: grant.rule.to_string(),
+                unlock: grant.unlock.clone(),
             })
             .collect();
         let covered = dirs.iter().any(|dir| dir.guest == "/");
@@ -57,6 +71,10 @@ impl From<&GrantSet> for Holdings {
                 .collect(),
             clock: *grants.clock(),
             random: *grants.random(),
+            scratch: grants.scratch().map(|grant| HeldScratch {
+                guest: grant.guest.clone(),
+                rule: grant.rule.to_string(),
+            }),
             phantom: grants.requests_files() && !covered,
             dirs,
         }

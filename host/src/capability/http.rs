@@ -86,18 +86,25 @@ pub(crate) struct HttpState {
 /// What the `wasi:http` functions work on.
 pub(crate) type HttpView<'a> = WasiHttpCtxView<'a>;
 
+/// Sends the requests of one call, after deciding on them.
+pub(crate) trait Network: Send + Sync {
+    /// Sends a request, and answers with the head of its response and with what moves the bytes of both bodies.
+    fn send(
+        self: Arc<Self>,
+        request: Request<WasiBody>,
+        options: RequestOptions,
+    ) -> BoxFuture<'static, Result<Sent, Error>>;
+
+    /// What was used so far.
+    fn usage(&self) -> HttpUsage;
+}
+
 impl HttpState {
     /// The state of a call that has made no request yet.
-    pub(crate) fn new(options: HttpOptions) -> Self {
-        let requests = Requests {
-            meter: Arc::new(Meter::new(options.grants.limits().egress)),
-            attempts: AtomicU32::new(0),
-            sent: AtomicU32::new(0),
-            options,
-        };
+    pub(crate) fn new(network: Arc<dyn Network>) -> Self {
         Self {
             ctx: WasiHttpCtx::new(),
-            hooks: Hooks(Arc::new(requests)),
+            hooks: Hooks(network),
         }
     }
 
@@ -112,12 +119,7 @@ impl HttpState {
 
     /// What was used so far.
     pub(crate) fn usage(&self) -> HttpUsage {
-        let Hooks(requests) = &self.hooks;
-        HttpUsage {
-            requests: u64::from(requests.sent.load(Ordering::Relaxed)),
-            sent_bytes: requests.meter.sent(),
-            received_bytes: requests.meter.received(),
-        }
+        self.hooks.0.usage()
     }
 }
 
@@ -136,10 +138,12 @@ pub(crate) fn add_to_linker<T: Send + 'static>(
 }
 
 type Sending = dyn Future<Output = Result<Sent, Error>> + Send;
-type Sent = (Response<WasiBody>, Box<Driving>);
-type Driving = dyn Future<Output = Result<(), Error>> + Send;
+/// The response as far as its head, and what moves the bytes of both bodies while it is polled.
+pub(crate) type Sent = (Response<WasiBody>, Box<Driving>);
+/// Is done when the response is; to drop it is to give the request up.
+pub(crate) type Driving = dyn Future<Output = Result<(), Error>> + Send;
 
-struct Hooks(Arc<Requests>);
+struct Hooks(Arc<dyn Network>);
 
 impl WasiHttpHooks for Hooks {
     fn is_forbidden_header(&mut self, name: &HeaderName) -> bool {
@@ -166,25 +170,54 @@ impl WasiHttpHooks for Hooks {
         options: Option<RequestOptions>,
         _response_done: Box<Driving>,
     ) -> Box<Sending> {
-        let requests = Arc::clone(&self.0);
-        Box::new(requests.send(request, options.unwrap_or_default()))
+        let network = Arc::clone(&self.0);
+        Box::new(network.send(request, options.unwrap_or_default()))
     }
 }
 
-fn is_forbidden(name: &HeaderName) -> bool {
+/// Whether a header belongs to the connection and not to the guest.
+pub(crate) fn is_forbidden(name: &HeaderName) -> bool {
     FORBIDDEN_HEADERS.contains(&name.as_str()) || name.as_str().starts_with("proxy-")
 }
 
-/// All requests of one call.
-struct Requests {
+/// All requests of one call, through `egress`.
+pub(crate) struct Requests {
     options: HttpOptions,
     meter: Arc<Meter>,
     attempts: AtomicU32,
     sent: AtomicU32,
 }
 
+impl Network for Requests {
+    fn send(
+        self: Arc<Self>,
+        request: Request<WasiBody>,
+        options: RequestOptions,
+    ) -> BoxFuture<'static, Result<Sent, Error>> {
+        Box::pin(self.attempt(request, options))
+    }
+
+    fn usage(&self) -> HttpUsage {
+        HttpUsage {
+            requests: u64::from(self.sent.load(Ordering::Relaxed)),
+            sent_bytes: self.meter.sent(),
+            received_bytes: self.meter.received(),
+        }
+    }
+}
+
 impl Requests {
-    async fn send(
+    /// No request has been made yet.
+    pub(crate) fn new(options: HttpOptions) -> Self {
+        Self {
+            meter: Arc::new(Meter::new(options.grants.limits().egress)),
+            attempts: AtomicU32::new(0),
+            sent: AtomicU32::new(0),
+            options,
+        }
+    }
+
+    async fn attempt(
         self: Arc<Self>,
         request: Request<WasiBody>,
         options: RequestOptions,

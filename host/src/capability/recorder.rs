@@ -97,17 +97,43 @@ pub(crate) enum Notice {
 /// Gathers what happens during one call. Clones share one record, so that a spawned request can write to it too.
 #[derive(Clone)]
 pub(crate) struct Recorder {
-    call_id: CallId,
-    events: Option<EventSink>,
+    listener: Listener,
     record: Arc<Mutex<Record>>,
 }
+
+/// Who hears of things while they happen.
+#[derive(Clone)]
+enum Listener {
+    Nobody,
+    /// Whoever waits for the call.
+    Events(CallId, EventSink),
+    /// The host of a worker process, as soon as they happen: what is told is not lost when the process is killed.
+    Host {
+        tell: NoticeSink,
+        heard: bool,
+    },
+}
+
+/// Passes notices on. It must not block.
+pub(crate) type NoticeSink = Arc<dyn Fn(Notice) + Send + Sync>;
 
 impl Recorder {
     /// An empty record for a call, which passes denials on to `events`.
     pub(crate) fn new(call_id: CallId, events: Option<EventSink>) -> Self {
         Self {
-            call_id,
-            events,
+            listener: match events {
+                Some(events) => Listener::Events(call_id, events),
+                None => Listener::Nobody,
+            },
+            record: Arc::default(),
+        }
+    }
+
+    /// An empty record in a worker process, which also tells everything to the host's own recorder. `heard` is whether
+    /// anybody there listens to log lines and progress.
+    pub(crate) fn relaying(tell: NoticeSink, heard: bool) -> Self {
+        Self {
+            listener: Listener::Host { tell, heard },
             record: Arc::default(),
         }
     }
@@ -125,9 +151,32 @@ impl Recorder {
             }
             kept
         };
-        if kept {
-            self.emit(CallEvent::Denied(denial));
+        if !kept {
+            return;
         }
+        match &self.listener {
+            Listener::Host { tell, .. } => tell(Notice::Denied(denial)),
+            _ => self.emit(CallEvent::Denied(denial)),
+        }
+    }
+
+    /// In a worker process, leaves it to the host to say by which rule a path outside all directories is refused.
+    pub(crate) fn deny_outside(&self, path: &str, used: PathUse) {
+        let kept = {
+            let mut record = self.lock();
+            record.denials_total += 1;
+            record.denials_total <= MAX_DENIALS as u64
+        };
+        if let (true, Listener::Host { tell, .. }) = (kept, &self.listener) {
+            tell(Notice::Outside(cut(path).to_owned(), used));
+        }
+    }
+
+    /// Counts refused accesses and used paths of which nobody told more.
+    pub(crate) fn count(&self, denials: u64, paths: u64) {
+        let mut record = self.lock();
+        record.denials_total = record.denials_total.saturating_add(denials);
+        record.paths_dropped = record.paths_dropped.saturating_add(paths);
     }
 
     /// Records the use of a guest path. A second use of the same kind is not recorded again.
@@ -142,6 +191,10 @@ impl Recorder {
         }
         if record.paths.len() < MAX_PATHS {
             record.paths.push(touched);
+            drop(record);
+            if let Listener::Host { tell, .. } = &self.listener {
+                tell(Notice::Touched(cut(path).to_owned(), used));
+            }
         } else {
             record.paths_dropped += 1;
         }
@@ -161,23 +214,45 @@ impl Recorder {
 
     /// Records an exceeded limit, of which the first of a call counts, and gives the error that ends the call.
     pub(crate) fn exceed(&self, kind: ErrorKind, message: impl Into<String>) -> LimitExceeded {
-        self.lock().limit.get_or_insert_with(|| LimitHit {
-            kind,
-            message: message.into(),
-        });
+        let mut record = self.lock();
+        if record.limit.is_none() {
+            let message = message.into();
+            record.limit = Some(LimitHit {
+                kind,
+                message: message.clone(),
+            });
+            drop(record);
+            if let Listener::Host { tell, .. } = &self.listener {
+                tell(Notice::Exceeded(kind, message));
+            }
+        }
         LimitExceeded(kind)
     }
 
     /// Tells the listener of an event. Nothing is recorded.
     pub(crate) fn emit(&self, event: CallEvent) {
-        if let Some(events) = &self.events {
-            events(&self.call_id, event);
+        match &self.listener {
+            Listener::Nobody => {}
+            Listener::Events(call_id, events) => events(call_id, event),
+            Listener::Host { tell, .. } => match event {
+                CallEvent::Log { level, message } => tell(Notice::Log(level, message)),
+                CallEvent::Progress {
+                    done,
+                    total,
+                    message,
+                } => tell(Notice::Progress(done, total, message)),
+                CallEvent::Denied(denial) => tell(Notice::Denied(denial)),
+            },
         }
     }
 
     /// Whether anybody listens to the call's events.
     pub(crate) fn is_heard(&self) -> bool {
-        self.events.is_some()
+        match &self.listener {
+            Listener::Nobody => false,
+            Listener::Events(..) => true,
+            Listener::Host { heard, .. } => *heard,
+        }
     }
 
     /// A copy of what was gathered so far.
@@ -197,8 +272,13 @@ impl Recorder {
     }
 }
 
+fn cut(text: &str) -> &str {
+    text.get(..text.floor_char_boundary(MAX_TEXT_BYTES + 1))
+        .unwrap_or_default()
+}
+
 /// A guest's text as it is kept: one line, and not too long.
-fn shown(text: &str) -> String {
+pub(crate) fn shown(text: &str) -> String {
     let start = text.get(..text.floor_char_boundary(MAX_TEXT_BYTES));
     let mut shown = escape_control(start.unwrap_or_default()).into_owned();
     if text.len() > MAX_TEXT_BYTES {

@@ -11,11 +11,14 @@ use std::{
 };
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
+use futures_util::future::BoxFuture;
 use serde_json::Value;
 use toolcell_policy::GrantSet;
 use wasmtime::component::{HasData, Linker};
 
 use super::{
+    LimitExceeded,
+    answer::{Answer, Blob, Body, OwnError, OwnErrorKind, Piece},
     bindings::toolcell::tool::{
         tools::{self, Host},
         types::{self as wit},
@@ -67,32 +70,35 @@ impl Nesting {
     }
 }
 
-/// What one call may call.
-pub(crate) struct ToolsState {
-    grants: GrantSet,
-    nesting: Nesting,
-    callee: Arc<dyn Callee>,
-    recorder: Recorder,
+/// Answers the calls of one guest, after deciding on them.
+pub(crate) trait CallTools: Send + Sync {
+    /// Calls the tool with the public name `name`; `input` is the guest's text.
+    ///
+    /// # Errors
+    ///
+    /// The limit that ends the guest.
+    fn call<'a>(
+        &'a self,
+        name: String,
+        input: String,
+    ) -> BoxFuture<'a, Result<Answer, LimitExceeded>>;
 }
 
-impl ToolsState {
-    /// The state of a call at a place in its tree, whose calls `callee` carries out.
-    pub(crate) fn new(
-        grants: GrantSet,
-        nesting: Nesting,
-        callee: Arc<dyn Callee>,
-        recorder: Recorder,
-    ) -> Self {
-        Self {
-            grants,
-            nesting,
-            callee,
-            recorder,
-        }
-    }
+/// What one call may call.
+pub(crate) struct ToolsState(pub(crate) Arc<dyn CallTools>);
 
+/// Decides on the calls of one guest by its grants, and has them carried out.
+pub(crate) struct Admission {
+    pub(crate) grants: GrantSet,
+    /// The place of the guest's own call.
+    pub(crate) nesting: Nesting,
+    pub(crate) callee: Arc<dyn Callee>,
+    pub(crate) recorder: Recorder,
+}
+
+impl Admission {
     /// Whether the tool may be called from here, or what the caller is told instead.
-    fn admit(&self, name: &str) -> Result<(), wit::ToolError> {
+    fn admit(&self, name: &str) -> Result<(), OwnError> {
         let verdict = self.grants.check_call(name);
         if !verdict.is_allowed() {
             return Err(self.deny(name, verdict.rule.to_string(), verdict.reason));
@@ -105,15 +111,56 @@ impl ToolsState {
         Ok(())
     }
 
-    fn deny(&self, name: &str, rule: String, reason: String) -> wit::ToolError {
+    fn deny(&self, name: &str, rule: String, reason: String) -> OwnError {
         self.recorder.deny(Denial {
             capability: "tools".into(),
             access: format!("call {name}"),
             rule,
             reason: reason.clone(),
         });
-        refusal(wit::ErrorKind::Denied, reason)
+        refusal(OwnErrorKind::Denied, reason)
     }
+}
+
+impl CallTools for Admission {
+    fn call<'a>(
+        &'a self,
+        name: String,
+        input: String,
+    ) -> BoxFuture<'a, Result<Answer, LimitExceeded>> {
+        Box::pin(async move {
+            if let Err(refused) = self.admit(&name) {
+                return Ok(Err(refused));
+            }
+            let input = match read(input) {
+                Ok(input) => input,
+                Err(refused) => return Ok(Err(refused)),
+            };
+            let Some(nesting) = self.nesting.below() else {
+                return Err(self.recorder.exceed(
+                    ErrorKind::BudgetExceeded,
+                    format!("tools made more than {MAX_NESTED_CALLS} calls of tools"),
+                ));
+            };
+            Ok(answer(self.callee.call(name, input, nesting).await))
+        })
+    }
+}
+
+fn read(input: String) -> Result<Value, OwnError> {
+    // Before it is read: as values in the host's memory it is many times as large.
+    if input.len() > limits::INPUT_BYTES {
+        let max = limits::INPUT_BYTES;
+        let message = format!(
+            "the input has {} bytes; an input may have at most {max} bytes",
+            input.len()
+        );
+        return Err(refusal(OwnErrorKind::InvalidInput, message));
+    }
+    serde_json::from_str(&input).map_err(|error| {
+        let message = format!("the input is not JSON: {error}");
+        refusal(OwnErrorKind::InvalidInput, message)
+    })
 }
 
 struct HasTools;
@@ -130,40 +177,16 @@ pub(crate) fn add_to_linker<T: Send + 'static>(
     tools::add_to_linker::<T, HasTools>(linker, get)
 }
 
-type Answer = Result<Vec<wit::Content>, wit::ToolError>;
-
 impl Host for ToolsState {
-    async fn call(&mut self, name: String, input: String) -> wasmtime::Result<Answer> {
-        if let Err(refused) = self.admit(&name) {
-            return Ok(Err(refused));
-        }
-        // Before it is read: as values in the host's memory it is many times as large.
-        if input.len() > limits::INPUT_BYTES {
-            let max = limits::INPUT_BYTES;
-            let message = format!(
-                "the input has {} bytes; an input may have at most {max} bytes",
-                input.len()
-            );
-            return Ok(Err(refusal(wit::ErrorKind::InvalidInput, message)));
-        }
-        let input = match serde_json::from_str::<Value>(&input) {
-            Ok(input) => input,
-            Err(error) => {
-                let message = format!("the input is not JSON: {error}");
-                return Ok(Err(refusal(wit::ErrorKind::InvalidInput, message)));
-            }
-        };
-        let Some(nesting) = self.nesting.below() else {
-            return Err(self
-                .recorder
-                .exceed(
-                    ErrorKind::BudgetExceeded,
-                    format!("tools made more than {MAX_NESTED_CALLS} calls of tools"),
-                )
-                .into());
-        };
-        let result = self.callee.call(name, input, nesting).await;
-        Ok(answer(result))
+    async fn call(
+        &mut self,
+        name: String,
+        input: String,
+    ) -> wasmtime::Result<Result<Vec<wit::Content>, wit::ToolError>> {
+        let answer = self.0.call(name, input).await?;
+        Ok(answer
+            .map(|pieces| pieces.into_iter().map(Into::into).collect())
+            .map_err(Into::into))
     }
 }
 
@@ -174,8 +197,8 @@ fn answer(result: ToolResult) -> Answer {
     }
 }
 
-fn refusal(kind: wit::ErrorKind, message: String) -> wit::ToolError {
-    wit::ToolError {
+fn refusal(kind: OwnErrorKind, message: String) -> OwnError {
+    OwnError {
         kind,
         code: None,
         message,
@@ -184,17 +207,17 @@ fn refusal(kind: wit::ErrorKind, message: String) -> wit::ToolError {
 }
 
 /// A callee's failure for its caller. Rule and help are for people, and stay with the host.
-fn error(failure: ToolFailure) -> wit::ToolError {
+fn error(failure: ToolFailure) -> OwnError {
     let kind = match failure.kind {
-        ErrorKind::InvalidInput => wit::ErrorKind::InvalidInput,
-        ErrorKind::UnknownTool => wit::ErrorKind::NotFound,
-        ErrorKind::Denied => wit::ErrorKind::Denied,
-        ErrorKind::AuthRequired => wit::ErrorKind::AuthRequired,
-        ErrorKind::Unavailable | ErrorKind::Busy => wit::ErrorKind::Unavailable,
-        ErrorKind::LimitOutput => wit::ErrorKind::TooLarge,
-        _ => wit::ErrorKind::Failed,
+        ErrorKind::InvalidInput => OwnErrorKind::InvalidInput,
+        ErrorKind::UnknownTool => OwnErrorKind::NotFound,
+        ErrorKind::Denied => OwnErrorKind::Denied,
+        ErrorKind::AuthRequired => OwnErrorKind::AuthRequired,
+        ErrorKind::Unavailable | ErrorKind::Busy => OwnErrorKind::Unavailable,
+        ErrorKind::LimitOutput => OwnErrorKind::TooLarge,
+        _ => OwnErrorKind::Failed,
     };
-    wit::ToolError {
+    OwnError {
         kind,
         code: Some(
             failure
@@ -206,39 +229,82 @@ fn error(failure: ToolFailure) -> wit::ToolError {
     }
 }
 
-fn content(content: Content) -> Result<wit::Content, wit::ToolError> {
+fn content(content: Content) -> Result<Piece, OwnError> {
     let blob = |mime_type, data: String| {
-        Ok(wit::Blob {
+        Ok(Blob {
             mime_type,
             data: decode(&data)?,
         })
     };
     Ok(match content {
-        Content::Text { text } => wit::Content::Text(text),
-        Content::Json { json } => wit::Content::Json(json.to_string()),
-        Content::Image { mime_type, data } => wit::Content::Image(blob(mime_type, data)?),
-        Content::Audio { mime_type, data } => wit::Content::Audio(blob(mime_type, data)?),
+        Content::Text { text } => Piece::Text(text),
+        Content::Json { json } => Piece::Json(json.to_string()),
+        Content::Image { mime_type, data } => Piece::Image(blob(mime_type, data)?),
+        Content::Audio { mime_type, data } => Piece::Audio(blob(mime_type, data)?),
         Content::Resource {
             uri,
             mime_type,
             text,
             blob,
-        } => wit::Content::Resource(wit::EmbeddedResource {
+        } => Piece::Resource {
             uri,
             mime_type,
             body: match (text, blob) {
-                (Some(text), _) => wit::ResourceBody::Text(text),
-                (None, blob) => wit::ResourceBody::Bytes(decode(&blob.unwrap_or_default())?),
+                (Some(text), _) => Body::Text(text),
+                (None, blob) => Body::Bytes(decode(&blob.unwrap_or_default())?),
             },
-        }),
+        },
     })
 }
 
-fn decode(data: &str) -> Result<Vec<u8>, wit::ToolError> {
+fn decode(data: &str) -> Result<Vec<u8>, OwnError> {
     BASE64_STANDARD.decode(data).map_err(|_| {
         let message = "the called tool answered with bytes that are not base64";
-        refusal(wit::ErrorKind::Failed, message.into())
+        refusal(OwnErrorKind::Failed, message.into())
     })
+}
+
+impl From<Piece> for wit::Content {
+    fn from(piece: Piece) -> Self {
+        let blob = |Blob { mime_type, data }| wit::Blob { mime_type, data };
+        match piece {
+            Piece::Text(text) => Self::Text(text),
+            Piece::Json(json) => Self::Json(json),
+            Piece::Image(image) => Self::Image(blob(image)),
+            Piece::Audio(audio) => Self::Audio(blob(audio)),
+            Piece::Resource {
+                uri,
+                mime_type,
+                body,
+            } => Self::Resource(wit::EmbeddedResource {
+                uri,
+                mime_type,
+                body: match body {
+                    Body::Text(text) => wit::ResourceBody::Text(text),
+                    Body::Bytes(bytes) => wit::ResourceBody::Bytes(bytes),
+                },
+            }),
+        }
+    }
+}
+
+impl From<OwnError> for wit::ToolError {
+    fn from(error: OwnError) -> Self {
+        Self {
+            kind: match error.kind {
+                OwnErrorKind::InvalidInput => wit::ErrorKind::InvalidInput,
+                OwnErrorKind::NotFound => wit::ErrorKind::NotFound,
+                OwnErrorKind::Denied => wit::ErrorKind::Denied,
+                OwnErrorKind::AuthRequired => wit::ErrorKind::AuthRequired,
+                OwnErrorKind::Unavailable => wit::ErrorKind::Unavailable,
+                OwnErrorKind::TooLarge => wit::ErrorKind::TooLarge,
+                OwnErrorKind::Failed => wit::ErrorKind::Failed,
+            },
+            code: error.code,
+            message: error.message,
+            request_sent: error.request_sent,
+        }
+    }
 }
 
 #[cfg(test)]

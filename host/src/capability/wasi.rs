@@ -10,7 +10,7 @@ use chacha20::{
     ChaCha20Rng,
     rand_core::{Rng as _, SeedableRng as _},
 };
-use toolcell_policy::{Clock, GrantSet, Random};
+use toolcell_policy::{Clock, Random};
 use wasmtime::component::{HasData, Linker, ResourceTable};
 use wasmtime_wasi::{
     HostMonotonicClock, HostWallClock, WasiCtxBuilder, WasiView,
@@ -22,6 +22,7 @@ use wasmtime_wasi::{
 };
 use wasmtime_wasi_io::bindings::wasi::io;
 
+use super::holdings::Holdings;
 use crate::engine::limits::RANDOM_BYTES;
 
 /// How far a frozen clock's monotonic half moves at every reading.
@@ -31,7 +32,7 @@ pub(crate) const FROZEN_STEP: Duration = Duration::from_millis(1);
 /// may write to. There are no arguments, standard input is at its end, and every use of a socket or of name resolution
 /// is denied.
 pub(crate) fn context(
-    grants: &GrantSet,
+    holdings: &Holdings,
     stdout: impl StdoutStream + 'static,
     stderr: impl StdoutStream + 'static,
 ) -> WasiCtxBuilder {
@@ -44,15 +45,15 @@ pub(crate) fn context(
         .allow_udp(false)
         .allow_ip_name_lookup(false)
         .socket_addr_check(|_, _| Box::pin(async { false }));
-    for grant in grants.env() {
-        builder.env(&grant.name, &grant.value);
+    for (name, value) in &holdings.env {
+        builder.env(name, value);
     }
-    if let Clock::Frozen(nanos) = *grants.clock() {
+    if let Clock::Frozen(nanos) = holdings.clock {
         builder
             .wall_clock(FrozenWall(Duration::from_nanos(nanos)))
             .monotonic_clock(FrozenMonotonic::default());
     }
-    if let Random::Seeded(seed) = *grants.random() {
+    if let Random::Seeded(seed) = holdings.random {
         let mut third = stream(seed, 2);
         let insecure_seed = u128::from(third.next_u64()) << 64 | u128::from(third.next_u64());
         builder

@@ -127,7 +127,9 @@ impl ToolHost {
             callee: Arc::new(Nested::new(&self.shared, context, deadline)),
             nesting: Nesting::top(),
         };
-        let finished = prepared.run(setup, stdio, &args, &context.cancel).await;
+        let finished = prepared
+            .run(setup.into(), stdio.into(), &args, &context.cancel)
+            .await;
         Ok(WasiExit {
             status: finished.outcome.as_ref().ok().copied(),
             failure: finished.outcome.err(),

@@ -8,13 +8,14 @@ use wasmtime_wasi::I32Exit;
 use super::bindings::{self, ResourceBody, ToolError};
 use crate::{
     Content, ErrorKind, ToolFailure,
-    capability::{LimitExceeded, recorder::Record},
+    capability::{
+        LimitExceeded,
+        answer::{Answer, Blob, Body, OwnError, OwnErrorKind, Piece},
+        recorder::Record,
+    },
     engine::{limiter::Exceeded, limits, one_line},
     text::escape_control,
 };
-
-/// What a tool's function returned.
-pub(super) type Answer = Result<Vec<bindings::Content>, ToolError>;
 
 /// The longest message of a tool's own error, in characters.
 const MAX_MESSAGE_CHARS: usize = 4_096;
@@ -66,13 +67,13 @@ pub(super) fn judge<T>(ended: Ended<T>, record: &Record, memory: Option<Exceeded
 }
 
 /// A tool's own error. It counts as a denial only where the host denied something.
-fn refused(error: ToolError, record: &Record) -> ToolFailure {
+fn refused(error: OwnError, record: &Record) -> ToolFailure {
     let denial = record.denials.last();
     let kind = match error.kind {
-        bindings::ErrorKind::Denied if denial.is_some() => ErrorKind::Denied,
-        bindings::ErrorKind::AuthRequired => ErrorKind::AuthRequired,
-        bindings::ErrorKind::Unavailable => ErrorKind::Unavailable,
-        bindings::ErrorKind::InvalidInput => ErrorKind::InvalidInput,
+        OwnErrorKind::Denied if denial.is_some() => ErrorKind::Denied,
+        OwnErrorKind::AuthRequired => ErrorKind::AuthRequired,
+        OwnErrorKind::Unavailable => ErrorKind::Unavailable,
+        OwnErrorKind::InvalidInput => ErrorKind::InvalidInput,
         _ => ErrorKind::ToolError,
     };
     let mut failure = ToolFailure::new(kind, cut(&error.message, MAX_MESSAGE_CHARS));
@@ -201,27 +202,29 @@ pub(super) fn accept(answer: Answer, record: &Record, max_output: u64) -> Judged
     Ok(Accepted { content, bytes })
 }
 
-fn size(piece: &bindings::Content) -> u64 {
+fn size(piece: &Piece) -> u64 {
     let len = match piece {
-        bindings::Content::Text(text) | bindings::Content::Json(text) => text.len(),
-        bindings::Content::Image(blob) | bindings::Content::Audio(blob) => {
-            blob.data.len() + blob.mime_type.len()
-        }
-        bindings::Content::Resource(resource) => {
-            let body = match &resource.body {
-                ResourceBody::Text(text) => text.len(),
-                ResourceBody::Bytes(bytes) => bytes.len(),
+        Piece::Text(text) | Piece::Json(text) => text.len(),
+        Piece::Image(blob) | Piece::Audio(blob) => blob.data.len() + blob.mime_type.len(),
+        Piece::Resource {
+            uri,
+            mime_type,
+            body,
+        } => {
+            let body = match body {
+                Body::Text(text) => text.len(),
+                Body::Bytes(bytes) => bytes.len(),
             };
-            body + resource.uri.len() + resource.mime_type.as_ref().map_or(0, String::len)
+            body + uri.len() + mime_type.as_ref().map_or(0, String::len)
         }
     };
     len as u64
 }
 
-fn piece_of(piece: bindings::Content) -> Judged<Content> {
+fn piece_of(piece: Piece) -> Judged<Content> {
     Ok(match piece {
-        bindings::Content::Text(text) => Content::Text { text },
-        bindings::Content::Json(text) => match serde_json::from_str(&text) {
+        Piece::Text(text) => Content::Text { text },
+        Piece::Json(text) => match serde_json::from_str(&text) {
             Ok(json) => Content::Json { json },
             Err(error) => {
                 return fail(
@@ -234,27 +237,70 @@ fn piece_of(piece: bindings::Content) -> Judged<Content> {
                 );
             }
         },
-        bindings::Content::Image(blob) => Content::Image {
+        Piece::Image(blob) => Content::Image {
             mime_type: mime(blob.mime_type)?,
             data: STANDARD.encode(blob.data),
         },
-        bindings::Content::Audio(blob) => Content::Audio {
+        Piece::Audio(blob) => Content::Audio {
             mime_type: mime(blob.mime_type)?,
             data: STANDARD.encode(blob.data),
         },
-        bindings::Content::Resource(resource) => {
-            let (text, blob) = match resource.body {
-                ResourceBody::Text(text) => (Some(text), None),
-                ResourceBody::Bytes(bytes) => (None, Some(STANDARD.encode(bytes))),
+        Piece::Resource {
+            uri: name,
+            mime_type,
+            body,
+        } => {
+            let (text, blob) = match body {
+                Body::Text(text) => (Some(text), None),
+                Body::Bytes(bytes) => (None, Some(STANDARD.encode(bytes))),
             };
             Content::Resource {
-                uri: uri(resource.uri)?,
-                mime_type: resource.mime_type.map(mime).transpose()?,
+                uri: uri(name)?,
+                mime_type: mime_type.map(mime).transpose()?,
                 text,
                 blob,
             }
         }
     })
+}
+
+/// What a tool's function returned, as plain data.
+pub(super) fn plain(answer: Result<Vec<bindings::Content>, ToolError>) -> Answer {
+    match answer {
+        Ok(pieces) => Ok(pieces.into_iter().map(plain_piece).collect()),
+        Err(error) => Err(OwnError {
+            kind: match error.kind {
+                bindings::ErrorKind::InvalidInput => OwnErrorKind::InvalidInput,
+                bindings::ErrorKind::NotFound => OwnErrorKind::NotFound,
+                bindings::ErrorKind::Denied => OwnErrorKind::Denied,
+                bindings::ErrorKind::AuthRequired => OwnErrorKind::AuthRequired,
+                bindings::ErrorKind::Unavailable => OwnErrorKind::Unavailable,
+                bindings::ErrorKind::TooLarge => OwnErrorKind::TooLarge,
+                bindings::ErrorKind::Failed => OwnErrorKind::Failed,
+            },
+            code: error.code,
+            message: error.message,
+            request_sent: error.request_sent,
+        }),
+    }
+}
+
+fn plain_piece(piece: bindings::Content) -> Piece {
+    let blob = |mime_type, data| Blob { mime_type, data };
+    match piece {
+        bindings::Content::Text(text) => Piece::Text(text),
+        bindings::Content::Json(text) => Piece::Json(text),
+        bindings::Content::Image(image) => Piece::Image(blob(image.mime_type, image.data)),
+        bindings::Content::Audio(audio) => Piece::Audio(blob(audio.mime_type, audio.data)),
+        bindings::Content::Resource(resource) => Piece::Resource {
+            uri: resource.uri,
+            mime_type: resource.mime_type,
+            body: match resource.body {
+                ResourceBody::Text(text) => Body::Text(text),
+                ResourceBody::Bytes(bytes) => Body::Bytes(bytes),
+            },
+        },
+    }
 }
 
 /// A media type is `type/subtype`, maybe with parameters, in visible ASCII.

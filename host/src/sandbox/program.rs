@@ -5,9 +5,13 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 use wasmtime::component::Component;
-use wasmtime_wasi::{I32Exit, p2::bindings::CommandPre};
+use wasmtime_wasi::{
+    I32Exit,
+    cli::{StdinStream, StdoutStream},
+    p2::bindings::CommandPre,
+};
 
-use super::{CallState, Finished, Setup, Stdio, Surroundings, confine, link, misfit};
+use super::{CallState, Finished, Parts, Surroundings, confine, link, misfit, stdio::Streams};
 use crate::{Result, engine::Engine};
 
 /// A program that is compiled and linked.
@@ -37,16 +41,20 @@ impl Program {
 
     /// Runs the program once. Its outcome is its exit status: 0, or 1 for every failure of its own, since WASI 0.2
     /// knows no others.
-    pub(crate) async fn run(
+    pub(crate) async fn run<I, O>(
         &self,
-        setup: Setup,
-        stdio: Stdio,
+        parts: Parts,
+        streams: Streams<I, O>,
         args: &[String],
         cancel: &CancellationToken,
-    ) -> Finished<u8> {
-        let surroundings = Surroundings::of(&setup, cancel);
+    ) -> Finished<u8>
+    where
+        I: StdinStream + 'static,
+        O: StdoutStream + 'static,
+    {
+        let surroundings = Surroundings::of(&parts, cancel);
         let pre = self.pre.clone();
-        let state = CallState::of_program(setup, stdio, args);
+        let state = CallState::of_program(parts, streams, args);
         confine(&self.engine, state, surroundings, |store| {
             Box::pin(async move {
                 let command = pre.instantiate_async(&mut *store).await?;

@@ -5,21 +5,23 @@ use std::{sync::Arc, time::Instant};
 use toolcell_policy::GrantSet;
 use wasmtime::component::Linker;
 use wasmtime_wasi::{
-    ResourceTable, WasiCtx, WasiCtxView, WasiView, cli::AsyncStdinStream,
+    ResourceTable, WasiCtx, WasiCtxView, WasiView,
+    cli::{StdinStream, StdoutStream},
     filesystem::WasiFilesystemView as _,
 };
 
-use super::stdio::{Output, Stdio};
+use super::stdio::Streams;
 
 use crate::{
     Usage,
     capability::{
-        files::{self, FileRoots, FilesState, FilesView},
-        http::{self, AskNet, HttpOptions, HttpState},
+        files::{self, FileRoots, FilesState, FilesView, HeldRoots},
+        holdings::Holdings,
+        http::{self, AskNet, HttpOptions, HttpState, Network, Requests},
         log::{self, LogState, Standard},
         progress::{self, ProgressState},
         recorder::Recorder,
-        tools::{self, Callee, Nesting, ToolsState},
+        tools::{self, Admission, CallTools, Callee, Nesting, ToolsState},
         wasi,
     },
     egress::Egress,
@@ -48,8 +50,68 @@ pub(crate) struct Setup {
 }
 
 impl Setup {
-    pub(super) fn grants(&self) -> &GrantSet {
+    pub(crate) fn grants(&self) -> &GrantSet {
         self.roots.grants()
+    }
+
+    /// The requests of the call.
+    pub(crate) fn network(&self) -> Arc<Requests> {
+        Arc::new(Requests::new(HttpOptions {
+            grants: self.grants().clone(),
+            egress: Arc::clone(&self.egress),
+            deadline: self.deadline,
+            recorder: self.recorder.clone(),
+            approver: self.asker.clone(),
+        }))
+    }
+
+    /// The calls that it makes of other tools.
+    pub(crate) fn tools(&self) -> Arc<dyn CallTools> {
+        Arc::new(Admission {
+            grants: self.grants().clone(),
+            nesting: self.nesting.clone(),
+            callee: Arc::clone(&self.callee),
+            recorder: self.recorder.clone(),
+        })
+    }
+}
+
+/// What the state of a call is made of, wherever it runs. In a host it comes of a [`Setup`], and so of a decision. In a
+/// worker process it comes of what the host sent that started it, and holds the decision: see [`Holdings`].
+pub(crate) struct Parts {
+    /// What the sandbox holds, and its directories.
+    pub(crate) roots: Arc<HeldRoots>,
+    /// What decides about paths outside them; absent in a worker process.
+    pub(crate) grants: Option<GrantSet>,
+    /// Its requests.
+    pub(crate) network: Arc<dyn Network>,
+    /// Its calls of other tools.
+    pub(crate) tools: Arc<dyn CallTools>,
+    /// When the call must have ended.
+    pub(crate) deadline: Instant,
+    /// What to say of a call that has not.
+    pub(crate) out_of_time: String,
+    /// Hears of denials, limits and events.
+    pub(crate) recorder: Recorder,
+}
+
+impl Parts {
+    pub(super) fn holdings(&self) -> &Holdings {
+        self.roots.holdings()
+    }
+}
+
+impl From<Setup> for Parts {
+    fn from(setup: Setup) -> Self {
+        Self {
+            roots: Arc::clone(setup.roots.held()),
+            grants: Some(setup.grants().clone()),
+            network: setup.network(),
+            tools: setup.tools(),
+            deadline: setup.deadline,
+            out_of_time: setup.out_of_time,
+            recorder: setup.recorder,
+        }
     }
 }
 
@@ -73,44 +135,37 @@ struct Wasi {
 
 impl CallState {
     /// The state of a tool's call: what the guest writes to its standard streams ends in its log.
-    pub(super) fn new(setup: Setup) -> Self {
-        let log = LogState::new(setup.grants().limits().log, setup.recorder.clone());
+    pub(super) fn new(parts: Parts) -> Self {
+        let log = LogState::new(parts.holdings().limits.log, parts.recorder.clone());
         let (stdout, stderr) = (log.stream(Standard::Output), log.stream(Standard::Error));
-        let ctx = wasi::context(setup.grants(), stdout, stderr).build();
-        Self::with(setup, log, ctx)
+        let ctx = wasi::context(parts.holdings(), stdout, stderr).build();
+        Self::with(parts, log, ctx)
     }
 
     /// The state of a program that has its own standard streams and arguments.
-    pub(super) fn of_program(setup: Setup, stdio: Stdio, args: &[String]) -> Self {
-        let log = LogState::new(setup.grants().limits().log, setup.recorder.clone());
-        let mut ctx = wasi::context(
-            setup.grants(),
-            Output::new(stdio.stdout),
-            Output::new(stdio.stderr),
-        );
-        ctx.stdin(AsyncStdinStream::new(stdio.stdin)).args(args);
-        Self::with(setup, log, ctx.build())
+    pub(super) fn of_program<I, O>(parts: Parts, streams: Streams<I, O>, args: &[String]) -> Self
+    where
+        I: StdinStream + 'static,
+        O: StdoutStream + 'static,
+    {
+        let log = LogState::new(parts.holdings().limits.log, parts.recorder.clone());
+        let mut ctx = wasi::context(parts.holdings(), streams.stdout, streams.stderr);
+        ctx.stdin(streams.stdin).args(args);
+        Self::with(parts, log, ctx.build())
     }
 
-    fn with(setup: Setup, log: LogState, ctx: WasiCtx) -> Self {
-        let grants = setup.grants().clone();
-        let recorder = setup.recorder;
+    fn with(parts: Parts, log: LogState, ctx: WasiCtx) -> Self {
+        let recorder = parts.recorder;
         let mut table = ResourceTable::new();
         table.set_max_capacity(limits::RESOURCE_TABLE_ENTRIES);
         Self {
             wasi: Wasi { ctx, table },
-            limiter: Limiter::new(grants.limits().memory),
-            files: FilesState::new(setup.roots, recorder.clone()),
-            http: HttpState::new(HttpOptions {
-                grants: grants.clone(),
-                egress: setup.egress,
-                deadline: setup.deadline,
-                recorder: recorder.clone(),
-                approver: setup.asker,
-            }),
+            limiter: Limiter::new(parts.roots.holdings().limits.memory),
+            files: FilesState::new(parts.roots, parts.grants, recorder.clone()),
+            http: HttpState::new(parts.network),
             log,
             progress: ProgressState::new(recorder.clone()),
-            tools: ToolsState::new(grants, setup.nesting, setup.callee, recorder.clone()),
+            tools: ToolsState(parts.tools),
             recorder,
         }
     }

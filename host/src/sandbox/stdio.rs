@@ -10,7 +10,7 @@ use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite};
 use wasmtime_wasi::{
     async_trait,
-    cli::{IsTerminal, StdoutStream},
+    cli::{AsyncStdinStream, IsTerminal, StdoutStream},
     p2::{OutputStream, Pollable, StreamError, StreamResult},
 };
 
@@ -33,12 +33,29 @@ impl std::fmt::Debug for Stdio {
     }
 }
 
+/// The standard streams of a program as its sandbox has them.
+pub(crate) struct Streams<I = AsyncStdinStream, O = Output> {
+    pub(crate) stdin: I,
+    pub(crate) stdout: O,
+    pub(crate) stderr: O,
+}
+
+impl From<Stdio> for Streams {
+    fn from(stdio: Stdio) -> Self {
+        Self {
+            stdin: AsyncStdinStream::new(stdio.stdin),
+            stdout: Output::new(stdio.stdout),
+            stderr: Output::new(stdio.stderr),
+        }
+    }
+}
+
 /// An output stream of a guest. Everything is written at once, so that nothing is lost however the program ends.
 #[derive(Clone)]
-pub(super) struct Output(Arc<Mutex<Box<dyn Write + Send>>>);
+pub(crate) struct Output(Arc<Mutex<Box<dyn Write + Send>>>);
 
 impl Output {
-    pub(super) fn new(writer: Box<dyn Write + Send>) -> Self {
+    pub(crate) fn new(writer: Box<dyn Write + Send>) -> Self {
         Self(Arc::new(Mutex::new(writer)))
     }
 

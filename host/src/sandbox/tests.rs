@@ -349,10 +349,10 @@ async fn spinning_calls_give_way_to_each_other() {
 #[tokio::test]
 async fn a_panic_of_the_host_ends_the_call_alone() {
     let prepared = prepare(&tool("", ECHO), false);
-    let setup = setup(&GENEROUS);
+    let parts = Parts::from(setup(&GENEROUS));
     let cancel = CancellationToken::new();
-    let around = Surroundings::of(&setup, &cancel);
-    let finished: Finished<()> = confine(&prepared.engine, CallState::new(setup), around, |_| {
+    let around = Surroundings::of(&parts, &cancel);
+    let finished: Finished<()> = confine(&prepared.engine, CallState::new(parts), around, |_| {
         Box::pin(async { panic!("a host function fails") })
     })
     .await;

@@ -3,7 +3,9 @@
 use std::{
     fs::File,
     io,
+    os::fd::{AsFd as _, BorrowedFd, OwnedFd},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use cap_std::{ambient_authority, fs::Dir as CapDir};
@@ -11,7 +13,10 @@ use toolcell_policy::{FileAccess, FileGrant, GrantSet};
 use wasmtime_wasi::{FsPerms, OpenMode, filesystem::Dir};
 
 use super::Root;
-use crate::{Error, ErrorKind, Result};
+use crate::{
+    Error, ErrorKind, Result,
+    capability::holdings::{HeldDir, Holdings},
+};
 
 mod identity;
 #[cfg(test)]
@@ -34,6 +39,12 @@ pub(crate) struct RootRules {
 /// renamed or linked to later makes no difference.
 pub(crate) struct FileRoots {
     grants: GrantSet,
+    held: Arc<HeldRoots>,
+}
+
+/// The part of them that a sandbox needs: what it holds, and its directories.
+pub(crate) struct HeldRoots {
+    holdings: Holdings,
     dirs: Vec<Dir>,
     phantom: Option<Dir>,
 }
@@ -47,12 +58,13 @@ impl FileRoots {
     /// problems are reported together, one a line, each with its rule.
     pub(crate) fn open(grants: &GrantSet, base: &Path, rules: &RootRules) -> Result<Self> {
         let guard = Guard::new(rules);
+        let holdings = Holdings::from(grants);
         let mut dirs = Vec::new();
         let mut problems = Vec::new();
-        for grant in grants.files() {
+        for (grant, held) in grants.files().iter().zip(&holdings.dirs) {
             let path = host_path(base, grant);
             match guard.open(&path) {
-                Ok(dir) => dirs.push(granted(grant, dir)),
+                Ok(dir) => dirs.push(granted(held, dir, false)),
                 Err(problem) => problems.push(format!(
                     "{}: the directory {} cannot be granted: {problem}",
                     grant.rule,
@@ -64,12 +76,9 @@ impl FileRoots {
             return Err(Error::new(ErrorKind::InvalidPolicy, problems.join("\n"))
                 .with_help("grant a directory that holds only what the tool works on"));
         }
-        let covered = grants.files().iter().any(|grant| grant.guest == "/");
-        let wanted = grants.requests_files() && !covered;
         Ok(Self {
             grants: grants.clone(),
-            dirs,
-            phantom: wanted.then(phantom).transpose()?,
+            held: Arc::new(HeldRoots::new(holdings, dirs)?),
         })
     }
 
@@ -78,15 +87,63 @@ impl FileRoots {
         &self.grants
     }
 
-    pub(super) fn grant(&self, index: usize) -> Option<&FileGrant> {
-        self.grants.files().get(index)
+    /// What a sandbox needs of them.
+    pub(crate) fn held(&self) -> &Arc<HeldRoots> {
+        &self.held
+    }
+}
+
+impl HeldRoots {
+    /// The directories of a worker process, which its host opened and handed over, in the order of
+    /// [`Holdings::dirs`]. Opens a pipe for the phantom, so it has to come before system calls are restricted.
+    ///
+    /// Operations on them may block the thread they run on: what blocks for ever is killed together with its process,
+    /// and a thread pool would only make every call slower.
+    ///
+    /// # Errors
+    ///
+    /// `internal` where their number is not that of the holdings, or no pipe can be opened.
+    pub(crate) fn received(holdings: Holdings, handles: Vec<OwnedFd>) -> Result<Self> {
+        if handles.len() != holdings.dirs.len() {
+            let message = "the directories handed over are not those that were announced";
+            return Err(Error::new(ErrorKind::Internal, message));
+        }
+        let dirs = holdings
+            .dirs
+            .iter()
+            .zip(handles)
+            .map(|(held, dir)| granted(held, File::from(dir), true))
+            .collect();
+        Self::new(holdings, dirs)
+    }
+
+    fn new(holdings: Holdings, dirs: Vec<Dir>) -> Result<Self> {
+        Ok(Self {
+            phantom: holdings.phantom.then(phantom).transpose()?,
+            holdings,
+            dirs,
+        })
+    }
+
+    /// What a sandbox with them holds.
+    pub(crate) fn holdings(&self) -> &Holdings {
+        &self.holdings
+    }
+
+    /// The open directories, in the order of [`Holdings::dirs`].
+    pub(crate) fn handles(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        self.dirs.iter().map(|dir| dir.dir.as_fd())
+    }
+
+    pub(super) fn grant(&self, index: usize) -> Option<&HeldDir> {
+        self.holdings.dirs.get(index)
     }
 
     /// What the guest is handed at its start.
     pub(super) fn directories(&self) -> impl Iterator<Item = (Root, Dir, &str)> {
-        let granted = self.grants.files().iter().zip(&self.dirs).enumerate();
+        let granted = self.holdings.dirs.iter().zip(&self.dirs).enumerate();
         let granted =
-            granted.map(|(index, (grant, dir))| (Root::Granted(index), dir.clone(), &*grant.guest));
+            granted.map(|(index, (held, dir))| (Root::Granted(index), dir.clone(), &*held.guest));
         let phantom = self.phantom.iter();
         granted.chain(phantom.map(|dir| (Root::Phantom, dir.clone(), "/")))
     }
@@ -99,12 +156,12 @@ fn host_path(base: &Path, grant: &FileGrant) -> PathBuf {
     }
 }
 
-fn granted(grant: &FileGrant, dir: File) -> Dir {
-    let (perms, mode) = match grant.access {
+fn granted(held: &HeldDir, dir: File, may_block: bool) -> Dir {
+    let (perms, mode) = match held.access {
         FileAccess::Write => (FsPerms::ReadWrite, OpenMode::READ | OpenMode::WRITE),
         FileAccess::Read => (FsPerms::ReadOnly, OpenMode::READ),
     };
-    Dir::new(dir, perms, mode, false)
+    Dir::new(dir, perms, mode, may_block)
 }
 
 /// A guest's C library looks paths up in its list of directories and never asks the host about others. With this

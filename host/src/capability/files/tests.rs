@@ -70,7 +70,7 @@ impl Call {
         Self {
             table: ResourceTable::new(),
             wasi: WasiCtx::builder().build(),
-            state: FilesState::new(Arc::new(roots), recorder.clone()),
+            state: FilesState::new(roots.held().clone(), Some(grants), recorder.clone()),
             recorder,
             dir,
         }
@@ -365,7 +365,10 @@ fn no_phantom_without_a_request_or_with_a_grant_of_the_root() {
     let names = |tool: &str, request: &str| -> Vec<String> {
         let grants = granted(tool, request);
         let roots = FileRoots::open(&grants, dir.path(), &RootRules::default()).unwrap();
-        let names = roots.directories().map(|(_, _, name)| name.to_owned());
+        let names = roots
+            .held()
+            .directories()
+            .map(|(_, _, name)| name.to_owned());
         names.collect()
     };
     let root = r#"files = [{ host = ".", guest = "/", access = "read" }]"#;

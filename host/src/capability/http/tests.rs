@@ -67,7 +67,7 @@ impl Call {
             .with("api.example.com", &[&["127.0.0.1"]]);
         let names = Arc::new(names);
         let recorder = Recorder::new(CallId::new("call_1"), None);
-        let state = HttpState::new(HttpOptions {
+        let requests = Requests::new(HttpOptions {
             grants,
             egress: Arc::new(egress(names.clone(), rustls::RootCertStore::empty())),
             deadline: Instant::now() + time,
@@ -75,7 +75,7 @@ impl Call {
             approver,
         });
         Self {
-            state,
+            state: HttpState::new(Arc::new(requests)),
             recorder,
             names,
         }

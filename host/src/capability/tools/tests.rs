@@ -41,11 +41,20 @@ fn state(callee: &Arc<Fixed>, nesting: Nesting) -> (ToolsState, Recorder) {
         "calls = [\"time_now\", \"calc\"]",
     );
     let recorder = Recorder::new(CallId::new("call_1"), None);
-    let state = ToolsState::new(grants, nesting, callee.clone(), recorder.clone());
+    let state = ToolsState(Arc::new(Admission {
+        grants,
+        nesting,
+        callee: callee.clone(),
+        recorder: recorder.clone(),
+    }));
     (state, recorder)
 }
 
-async fn call(state: &mut ToolsState, name: &str, input: &str) -> Answer {
+async fn call(
+    state: &mut ToolsState,
+    name: &str,
+    input: &str,
+) -> Result<Vec<wit::Content>, wit::ToolError> {
     Host::call(state, name.into(), input.into()).await.unwrap()
 }
 
@@ -207,7 +216,7 @@ fn bytes_that_are_not_base64_are_an_error() {
         mime_type: "image/png".into(),
         data: "?".into(),
     };
-    assert_eq!(content(image).err().unwrap().kind, wit::ErrorKind::Failed);
+    assert_eq!(content(image).err().unwrap().kind, OwnErrorKind::Failed);
 }
 
 #[tokio::test]

@@ -37,7 +37,12 @@ impl State {
     fn new(tool: &str, request: &str) -> Self {
         let out = MemoryOutputPipe::new(100);
         Self {
-            wasi: context(&granted(tool, request), out.clone(), out.clone()).build(),
+            wasi: context(
+                &Holdings::from(&granted(tool, request)),
+                out.clone(),
+                out.clone(),
+            )
+            .build(),
             table: ResourceTable::new(),
             out,
         }

@@ -178,7 +178,7 @@ fn what_was_opened_stays_what_it_was() {
     let roots = open(base, &["work"], &RootRules::default()).unwrap();
     fs::rename(base.join("work"), base.join("moved")).unwrap();
     symlink("/proc", base.join("work")).unwrap();
-    let (_, opened, _) = roots.directories().next().unwrap();
+    let (_, opened, _) = roots.held().directories().next().unwrap();
     let moved = super::open(&base.join("moved")).unwrap();
     assert_eq!(identity(&*opened.dir).unwrap(), identity(&moved).unwrap());
     assert_eq!(roots.grants().package(), "t");
