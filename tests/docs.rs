@@ -16,6 +16,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
+#[path = "attacks/rows.rs"]
+mod rows;
+
 use toolcell_policy::{Layers, Limits, Manifest, Policy};
 
 /// The repository.
@@ -209,13 +212,131 @@ fn every_test_that_security_names_exists() {
     sources(&root().join("host"), &mut all);
     sources(&root().join("tests"), &mut all);
     let rows = text.lines().filter(|line| line.starts_with("| "));
-    let named: Vec<&str> = rows
-        .filter_map(|row| row.split(" | ").nth(2))
-        .flat_map(quoted)
-        .collect();
-    assert!(named.len() > 100, "only {} tests were found", named.len());
+    let test = |name: &&str| {
+        let word = name
+            .chars()
+            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+        word && name.matches('_').count() > 1
+    };
+    let named: Vec<&str> = rows.flat_map(quoted).filter(test).collect();
+    assert!(named.len() > 90, "only {} tests were found", named.len());
     for name in named {
         assert!(all.contains(&format!("fn {name}(")), "there is no {name}");
+    }
+}
+
+const ATTACKS_BEGIN: &str = "<!-- generated: attacks";
+const ATTACKS_END: &str = "<!-- generated: end -->";
+
+/// What the sources say about one test of an attack: there is none, there is one, or it is ignored for a reason.
+fn mark(sources: &str, name: &str) -> String {
+    let found = [format!("{name} = "), format!("fn {name}(")];
+    let Some(line) = found.iter().find_map(|it| sources.find(it)) else {
+        return "–".to_owned();
+    };
+    let before = sources[..line].lines().rev().take(2).collect::<String>();
+    match before
+        .split_once("#[ignore = \"")
+        .and_then(|(_, rest)| rest.split_once('"'))
+    {
+        Some((reason, _)) => format!("no: {reason}"),
+        None => "✓".to_owned(),
+    }
+}
+
+/// The tables of the attacks that have tests under their own names.
+fn attacks() -> String {
+    let mut all = String::new();
+    sources(&root().join("tests/attacks"), &mut all);
+    sources(&root().join("tests/cli"), &mut all);
+    let mut text = String::new();
+    for (letter, title, group) in rows::GROUPS {
+        if group.is_empty() {
+            continue;
+        }
+        writeln!(text, "### {title}\n").unwrap();
+        text +=
+            "| id | attack | what holds | thread | process | seen without | tests of the parts |\n";
+        text += "| --- | --- | --- | --- | --- | --- | --- |\n";
+        for row in *group {
+            assert!(row.id.starts_with(letter));
+            let id = row.id.to_lowercase();
+            let both = |isolation: &str| {
+                let plain = mark(&all, &format!("attack_{id}_{isolation}"));
+                let without = mark(&all, &format!("attack_{id}_{isolation}_without_openat2"));
+                if without == "–" {
+                    plain
+                } else {
+                    format!("{plain} {without}")
+                }
+            };
+            let twin = mark(&all, &format!("attack_{id}_is_seen_without_its_defence"));
+            let parts: Vec<String> = row.parts.iter().map(|it| format!("`{it}`")).collect();
+            writeln!(
+                text,
+                "| {} | {} | {} | {} | {} | {twin} | {} |",
+                row.id,
+                row.attack,
+                row.defence,
+                both("thread"),
+                both("process"),
+                parts.join(", ")
+            )
+            .unwrap();
+        }
+        text.push('\n');
+    }
+    text
+}
+
+#[test]
+fn the_tables_of_attacks_say_what_the_tests_are() {
+    let page = read("SECURITY.md");
+    let (before, rest) = page
+        .split_once(ATTACKS_BEGIN)
+        .expect("there is a place for the tables");
+    let (note, rest) = rest.split_once('\n').unwrap();
+    let (_, after) = rest.split_once(ATTACKS_END).expect("the tables end");
+    let wanted = format!(
+        "{before}{ATTACKS_BEGIN}{note}\n\n{}{ATTACKS_END}{after}",
+        attacks()
+    );
+    if std::env::var("INSTA_UPDATE").is_ok_and(|update| update == "always") {
+        fs::write(root().join("SECURITY.md"), &wanted).unwrap();
+    }
+    assert!(
+        read("SECURITY.md") == wanted,
+        "the attacks in SECURITY.md differ from the tests; see the top of this file"
+    );
+}
+
+#[test]
+fn every_attack_has_its_tests() {
+    let mut all = String::new();
+    sources(&root().join("tests/attacks"), &mut all);
+    sources(&root().join("tests/cli"), &mut all);
+    let mut missing = Vec::new();
+    for row in rows::GROUPS.iter().flat_map(|(_, _, rows)| *rows) {
+        for suffix in ["thread", "is_seen_without_its_defence"] {
+            let name = format!("attack_{}_{suffix}", row.id.to_lowercase());
+            if mark(&all, &name) == "–" {
+                missing.push(name);
+            }
+        }
+    }
+    assert!(missing.is_empty(), "there is no {}", missing.join(", "));
+    for name in all.split("attack_").skip(1) {
+        let id = name.split('_').next().unwrap_or_default().to_uppercase();
+        let listed = rows::GROUPS
+            .iter()
+            .flat_map(|(_, _, rows)| *rows)
+            .any(|row| row.id == id);
+        let is_id = id.len() > 1 && id[1..].chars().all(|c| c.is_ascii_digit());
+        assert!(
+            !is_id || listed,
+            "attack_{} is in no row",
+            id.to_lowercase()
+        );
     }
 }
 

@@ -501,6 +501,9 @@ fn every_guest_is_run_by_a_test() {
         include_str!("mcp.rs"),
     ];
     let mut text = sources.concat();
+    for part in names(&tests().join("attacks")) {
+        text += &fs::read_to_string(tests().join(format!("attacks/{part}.rs"))).unwrap();
+    }
     for case in names(&tests().join("cases")) {
         text += &fs::read_to_string(tests().join(format!("cases/{case}/policy.toml")))
             .unwrap_or_default();

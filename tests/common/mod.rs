@@ -49,9 +49,22 @@ pub(crate) fn cache() -> PathBuf {
 
 /// The component of a guest that is written as text.
 pub(crate) fn wat_guest(name: &str) -> Vec<u8> {
-    let dir = tests().join("guests");
-    let frame = fs::read_to_string(dir.join("frame.wat.in")).expect("the frame exists");
-    let guest = fs::read_to_string(dir.join(format!("wat/{name}.wat"))).expect("the guest exists");
+    wat_guest_in(&wat_frame(), name)
+}
+
+/// What guests that are written as text have in common, with a place for the guest.
+pub(crate) fn wat_frame() -> String {
+    fs::read_to_string(tests().join("guests/frame.wat.in")).expect("the frame exists")
+}
+
+/// The component of a guest that is written as text, in a frame of the test's own.
+pub(crate) fn wat_guest_in(frame: &str, name: &str) -> Vec<u8> {
+    let guest = tests().join(format!("guests/wat/{name}.wat"));
+    wat_component(frame, &fs::read_to_string(guest).expect("the guest exists"))
+}
+
+/// The component of a guest whose text a test makes itself.
+pub(crate) fn wat_component(frame: &str, guest: &str) -> Vec<u8> {
     let (head, foot) = frame
         .rsplit_once("@GUEST@")
         .expect("the frame has a place for a guest");

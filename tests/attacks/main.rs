@@ -1,0 +1,24 @@
+//! Every attack of the threat model's groups files (F), resources (R) and loading (P), each as an oracle that tells
+//! what the attacker got. A test that is named by the attack's id runs it against a real host and wants nothing; the
+//! twin `…_is_seen_without_its_defence` runs the same oracle without the defence and wants something, so that an oracle
+//! that sees nothing cannot pass.
+//!
+//! `rows.rs` names every attack; the table in SECURITY.md is made of it and of the names of the tests.
+
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test that fails may panic"
+)]
+
+#[path = "../common/mod.rs"]
+mod common;
+mod disk;
+mod files;
+mod limits;
+mod links;
+mod paths;
+mod stage;
+mod time;

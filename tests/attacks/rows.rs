@@ -1,0 +1,275 @@
+//! Every attack that has tests of its own here, in the order of the threat model. The tables in SECURITY.md are made of
+//! it: `INSTA_UPDATE=always cargo test -p toolcell-cli --test docs` writes them anew.
+
+/// One attack.
+pub(crate) struct Row {
+    /// Its id in the threat model, upper case. Its tests are called `attack_<id>_…`.
+    pub(crate) id: &'static str,
+    /// What the attacker does.
+    pub(crate) attack: &'static str,
+    /// What holds against it, and where it holds in part only, what is missing.
+    pub(crate) defence: &'static str,
+    /// Tests of the parts that the defence is made of.
+    pub(crate) parts: &'static [&'static str],
+}
+
+const fn row(
+    id: &'static str,
+    attack: &'static str,
+    defence: &'static str,
+    parts: &'static [&'static str],
+) -> Row {
+    Row {
+        id,
+        attack,
+        defence,
+        parts,
+    }
+}
+
+/// The groups of the threat model that this suite is about: the letter, the title, and their attacks.
+pub(crate) const GROUPS: &[(&str, &str, &[Row])] = &[
+    ("F", "Files", FILES),
+    ("R", "Resources", RESOURCES),
+    ("P", "Loading", LOADING),
+];
+
+const FILES: &[Row] = &[
+    row(
+        "F1",
+        "`..` in thousands of spellings, to every depth",
+        "paths resolve beneath the granted directory only",
+        &[
+            "nothing_leads_out",
+            "no_path_opens_the_secret",
+            "no_path_leads_out_of_a_grant",
+        ],
+    ),
+    row(
+        "F2",
+        "absolute paths in every disguise",
+        "an absolute path is one of the guest's, never one of the host's",
+        &[
+            "nothing_leads_out",
+            "a_path_outside_all_grants_is_denied_with_the_rule",
+        ],
+    ),
+    row(
+        "F3",
+        "every operation through a link that leads out",
+        "links are followed beneath the granted directory only",
+        &[
+            "nothing_leads_out",
+            "a_link_that_the_guest_makes_leads_nowhere",
+            "a_link_that_a_guest_makes_leads_nowhere_either",
+        ],
+    ),
+    row(
+        "F4",
+        "slashes behind links, opened with all kinds of flags",
+        "a fixed engine; openat2 where the kernel has it",
+        &["nothing_leads_out"],
+    ),
+    row(
+        "F5",
+        "a directory that turns into a link during the call",
+        "handles, and no check of a path before its use",
+        &["a_directory_that_turns_into_a_link_leads_nowhere"],
+    ),
+    row(
+        "F6",
+        "renaming and linking from a read grant into a write grant and back",
+        "both sides need write access",
+        &["a_read_grant_refuses_every_change"],
+    ),
+    row(
+        "F8",
+        "truncating and changing files in a read grant",
+        "every operation that changes something needs write access",
+        &["a_read_grant_refuses_every_change"],
+    ),
+    row(
+        "F9",
+        "a grant on `/`, `/proc`, `/sys`, `/dev`, `/run` or the home directory, under any name",
+        "refused by identity, not by name; what is mounted there later is not seen",
+        &[
+            "system_directories_are_refused_under_every_name",
+            "kernel_file_systems_are_known_by_their_number",
+            "a_home_may_hold_grants_but_be_none",
+        ],
+    ),
+    row(
+        "F10",
+        "a grant that overlaps the host's own state",
+        "refused in both directions, by identity",
+        &[
+            "what_overlaps_the_host_s_own_state_is_refused_in_both_directions",
+            "a_grant_on_the_hosts_own_state_is_refused",
+        ],
+    ),
+    row(
+        "F11",
+        "names that other file systems take for the same, or for devices",
+        "directories are the boundary, names are none",
+        &["strange_names_are_errors_and_nothing_worse"],
+    ),
+    row(
+        "F12",
+        "names with NUL, too long, too deep, no UTF-8",
+        "always the same error, nothing cut",
+        &[
+            "strange_names_are_errors_and_nothing_worse",
+            "a_name_that_is_no_unicode_is_an_error_in_the_listing",
+        ],
+    ),
+    row(
+        "F13",
+        "FIFOs, devices and sockets that block whoever opens them",
+        "refused before they are opened; in a thread, a hung mount still holds that thread",
+        &[
+            "fifos_devices_and_sockets_are_refused_without_blocking",
+            "a_device_is_refused",
+        ],
+    ),
+    row(
+        "F14",
+        "filling the disk with bytes, files and holes",
+        "quotas of the call are charged before anything is written",
+        &[
+            "written_bytes_end_the_call_at_the_quota",
+            "created_names_end_the_call_at_the_quota",
+            "growth_without_content_counts_as_written",
+            "the_disk_is_not_filled",
+        ],
+    ),
+    row(
+        "F16",
+        "paths of the host in errors and answers",
+        "guests and models hear of guest paths only",
+        &[
+            "a_link_does_not_tell_the_host_s_paths",
+            "no_path_leads_out_of_a_grant",
+        ],
+    ),
+    row(
+        "F17",
+        "changing times and modes to hide a change",
+        "refused in a read grant, on record in a write grant; there is no chmod",
+        &["a_read_grant_refuses_every_change"],
+    ),
+    row(
+        "F18",
+        "huge and deep directories, listed again and again",
+        "few listings at once, and the limits of the call",
+        &["listings_that_stay_open_are_few"],
+    ),
+];
+
+const RESOURCES: &[Row] = &[
+    row(
+        "R1",
+        "endless loops in the call, before and after it, and while it is loaded",
+        "limits hold from before the first instruction; loading runs nothing",
+        &[
+            "an_endless_loop_ends_at_its_cpu_limit",
+            "an_endless_loop_ends_at_its_deadline",
+            "an_endless_loop_before_the_call_ends_too",
+        ],
+    ),
+    row(
+        "R2",
+        "sleeping for ever",
+        "one deadline around the whole call",
+        &["sleeping_ends_at_the_deadline"],
+    ),
+    row(
+        "R3",
+        "memories, one and many, and tables",
+        "one sum over all memories, ceilings for tables and instances",
+        &[
+            "memory_is_bounded",
+            "many_memories_count_together",
+            "more_memories_than_any_tool_needs_are_refused_at_once",
+            "tables_are_bounded",
+        ],
+    ),
+    row(
+        "R4",
+        "making the host allocate: answers, random bytes, open files",
+        "ceilings for what one host call copies and for what a call holds",
+        &["output_that_a_guest_only_pretends_to_have_is_bounded"],
+    ),
+    row(
+        "R5",
+        "huge answers",
+        "withheld beyond the limit `output`",
+        &["output_is_bounded", "a_large_answer_is_refused"],
+    ),
+    row(
+        "R6",
+        "deep recursion",
+        "a trap at the end of a small stack",
+        &["deep_recursion_traps"],
+    ),
+    row(
+        "R7",
+        "floods of log and output",
+        "a limit ends the call, and nothing is inherited",
+        &[
+            "the_log_is_bounded",
+            "standard_output_is_bounded_and_goes_nowhere",
+            "empty_lines_are_limited_too",
+        ],
+    ),
+    row(
+        "R10",
+        "keeping state between calls",
+        "a store is born and dies with its call",
+        &["every_call_starts_anew"],
+    ),
+    row(
+        "R11",
+        "calls of calls, in circles and side by side",
+        "a depth, a number and one budget for the whole tree",
+        &[
+            "calls_of_calls_end",
+            "the_depth_is_limited",
+            "all_calls_of_a_tree_share_one_budget",
+        ],
+    ),
+    row(
+        "R12",
+        "taking every place and giving none back",
+        "places of a tool are fewer than those of the host, and waiting is bounded",
+        &[
+            "a_call_too_many_is_busy_after_a_bounded_wait",
+            "more_calls_than_places_wait_for_their_turn",
+        ],
+    ),
+    row(
+        "R13",
+        "a system call that hangs and cannot be cancelled",
+        "the call ends at its deadline; a thread stays behind until the system lets it go",
+        &[],
+    ),
+    row(
+        "R14",
+        "odd values at the boundary: wrong cases, wrong UTF-8, pieces outside the memory",
+        "the engine checks each; a panic of the host ends the call and nothing else",
+        &[],
+    ),
+    row(
+        "R15",
+        "so much load that the engine's clock hardly runs",
+        "the clock has a thread of its own, and the deadline needs none",
+        &[],
+    ),
+    row(
+        "R16",
+        "learning about others from what a call costs in fuel",
+        "the same input costs the same fuel",
+        &[],
+    ),
+];
+
+const LOADING: &[Row] = &[];
