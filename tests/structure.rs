@@ -16,6 +16,7 @@ use std::{
 const LEVELS: &[&[&str]] = &[
     &["builtin", "call", "error", "text"],
     &[
+        "admission",
         "confine",
         "engine",
         "egress",

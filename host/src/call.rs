@@ -43,6 +43,42 @@ impl CallId {
     }
 }
 
+/// Names a session: one run of an agent, one connection of a client, or whatever else an embedder counts together. At
+/// most 128 bytes of visible ASCII.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(from = "String")]
+pub struct SessionId(String);
+
+impl From<String> for SessionId {
+    /// As [`SessionId::new`].
+    fn from(id: String) -> Self {
+        Self::new(&id)
+    }
+}
+
+impl SessionId {
+    /// A fresh random id: `session_` and 32 hexadecimal digits.
+    pub fn random() -> Self {
+        Self(format!("session_{:032x}", rand::random::<u128>()))
+    }
+
+    /// The id a caller already has, made safe to show as [`CallId::new`] does.
+    pub fn new(id: &str) -> Self {
+        Self(CallId::new(id).0)
+    }
+
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 impl fmt::Display for CallId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -287,6 +323,9 @@ pub struct CallContext {
     pub cancel: CancellationToken,
     /// Hears of progress, log lines and denials.
     pub events: Option<EventSink>,
+    /// The session that the call counts for, under the policy's `[session]` limits. Without one, only the limits of the
+    /// tool and of the host hold.
+    pub session: Option<SessionId>,
 }
 
 impl fmt::Debug for CallContext {
@@ -294,6 +333,7 @@ impl fmt::Debug for CallContext {
         f.debug_struct("CallContext")
             .field("deadline", &self.deadline)
             .field("cancelled", &self.cancel.is_cancelled())
+            .field("session", &self.session)
             .finish_non_exhaustive()
     }
 }

@@ -12,7 +12,6 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use tokio::sync::Semaphore;
 use wasmtime::component::Component;
 
 use crate::{Error, ErrorKind, Result, text::escape_control};
@@ -67,8 +66,6 @@ pub struct EngineReport {
 pub(crate) struct Engine {
     pub(crate) wasmtime: wasmtime::Engine,
     pub(crate) ticker: Arc<Ticker>,
-    /// One permit for each place in the pool: the pool itself would answer a call too many with an error.
-    pub(crate) places: Arc<Semaphore>,
     cache: Arc<Cache>,
 }
 
@@ -92,7 +89,6 @@ impl Engine {
             .map_err(|error| failed("its clock thread cannot start").with_source(error))?;
         Ok(Self {
             ticker: Arc::new(ticker),
-            places: Arc::new(Semaphore::new(options.concurrency as usize)),
             wasmtime,
             cache,
         })

@@ -22,7 +22,8 @@ pub use program::{WasiExit, WasiGrant, WasiProgram};
 
 use self::{approval::AnyApprover, load::Source, records::Recording};
 use crate::{
-    CallContext, EngineReport, Error, ErrorKind, Result, ToolCall, ToolResult,
+    AdmissionReport, CallContext, EngineReport, Error, ErrorKind, Result, ToolCall, ToolResult,
+    admission::Admission,
     capability::{files::RootRules, tools::Nesting},
     egress::Egress,
     engine::Engines,
@@ -40,6 +41,7 @@ pub struct ToolHost {
 /// What all clones of a host share.
 struct Shared {
     engines: Engines,
+    admission: Admission,
     layers: Layers,
     locks: Vec<Lock>,
     base_dir: Option<PathBuf>,
@@ -179,6 +181,11 @@ impl ToolHost {
     /// As [`call`](Self::call).
     pub async fn call_with(&self, call: ToolCall, context: &CallContext) -> Result<ToolResult> {
         self.shared.call(call, context, Nesting::top()).await
+    }
+
+    /// How many calls run and wait, and how many were turned away.
+    pub fn admission_report(&self) -> AdmissionReport {
+        self.shared.admission.report()
     }
 
     /// What the engine found on this machine.

@@ -19,6 +19,7 @@
 //! What the model should hear of is an `Ok` with [`ToolResult::failure`]; an [`Error`] is for the embedder. The policy's
 //! own words, such as [`Policy`] and [`Decision`], come from the crate `toolcell-policy`.
 
+mod admission;
 pub mod audit;
 mod builtin;
 pub mod call;
@@ -46,10 +47,11 @@ pub mod testing;
 pub mod text;
 pub mod worker;
 
+pub use admission::AdmissionReport;
 pub use builtin::{builtin, builtins};
 pub use call::{
-    CallContext, CallEvent, CallId, Content, Denial, EventSink, ToolCall, ToolFailure, ToolResult,
-    Usage,
+    CallContext, CallEvent, CallId, Content, Denial, EventSink, SessionId, ToolCall, ToolFailure,
+    ToolResult, Usage,
 };
 pub use confine::{ConfinementLevel, ConfinementReport, Kernel, Step as ConfinementStep};
 pub use engine::{EngineOptions, EngineReport};

@@ -2,15 +2,14 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
-    time::{Duration, Instant},
+    sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
 
-use tokio::sync::Semaphore;
-use toolcell_policy::{Decision, Rate, Rule, ToolDefinition, names};
+use toolcell_policy::{Decision, Rule, ToolDefinition, names};
 
 use crate::{
-    Error, ErrorKind, Result, capability::files::FileRoots, sandbox::Executor, schema::Schema,
+    Error, ErrorKind, Result, admission::Bounds, capability::files::FileRoots, sandbox::Executor,
+    schema::Schema,
 };
 
 /// How many similar names are suggested for one that does not exist.
@@ -30,9 +29,8 @@ pub(crate) struct Tool {
     pub(crate) output: Option<Schema>,
     /// Where its calls run.
     pub(crate) executor: Arc<dyn Executor>,
-    /// One permit for each call that may run at the same time.
-    pub(crate) slots: Arc<Semaphore>,
-    pub(crate) rate: Option<RateLimiter>,
+    /// The limits on all of its calls together.
+    pub(crate) bounds: Bounds,
 }
 
 /// What the policy decided about a tool, once for all of its calls.
@@ -182,71 +180,9 @@ fn check_name(registered: &BTreeMap<String, Arc<Tool>>, tool: &Tool) -> Result<(
     .with_help("Load only one of them, or rename one in its manifest."))
 }
 
-/// Lets a tool be called so many times in a period, evenly or in one go.
-#[derive(Debug)]
-pub(crate) struct RateLimiter {
-    rate: Rate,
-    /// When the allowance would be whole again.
-    whole_at: Mutex<Option<Instant>>,
-}
-
-impl RateLimiter {
-    pub(crate) fn new(rate: Rate) -> Self {
-        Self {
-            rate,
-            whole_at: Mutex::new(None),
-        }
-    }
-
-    /// Takes one call from the allowance.
-    ///
-    /// # Errors
-    ///
-    /// How long to wait until the next one is allowed.
-    pub(crate) fn take(&self, now: Instant) -> Result<(), Duration> {
-        let period = Duration::from_secs(self.rate.seconds.into());
-        let each = period / self.rate.count.max(1);
-        let mut whole_at = self.whole_at.lock().unwrap_or_else(PoisonError::into_inner);
-        let next = whole_at.unwrap_or(now).max(now) + each;
-        let ahead = next.saturating_duration_since(now);
-        if ahead > period {
-            return Err(ahead - period);
-        }
-        *whole_at = Some(next);
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn limiter(count: u32, seconds: u32) -> (RateLimiter, Instant) {
-        (RateLimiter::new(Rate { count, seconds }), Instant::now())
-    }
-
-    #[test]
-    fn a_whole_allowance_may_be_used_in_one_go() {
-        let (limiter, now) = limiter(3, 60);
-        for _ in 0..3 {
-            assert_eq!(limiter.take(now), Ok(()));
-        }
-        assert_eq!(limiter.take(now), Err(Duration::from_secs(20)));
-        // A refused call takes nothing from the allowance.
-        let later = now + Duration::from_secs(20);
-        assert_eq!(limiter.take(later), Ok(()));
-        assert!(limiter.take(later).is_err());
-    }
-
-    #[test]
-    fn an_unused_allowance_does_not_pile_up() {
-        let (limiter, now) = limiter(2, 1);
-        assert_eq!(limiter.take(now), Ok(()));
-        let later = now + Duration::from_secs(3_600);
-        assert_eq!(limiter.take(later), Ok(()));
-        assert_eq!(limiter.take(later), Ok(()));
-        assert!(limiter.take(later).is_err());
-    }
 
     #[test]
     fn a_part_of_a_name_is_like_the_whole() {

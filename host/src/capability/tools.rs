@@ -58,6 +58,11 @@ impl Nesting {
         }
     }
 
+    /// Whether no tool made the call.
+    pub(crate) fn is_top(&self) -> bool {
+        self.depth == 0
+    }
+
     /// The place of a call made from here, as long as the tree's budget lasts.
     fn below(&self) -> Option<Self> {
         self.left

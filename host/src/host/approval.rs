@@ -6,7 +6,12 @@ use futures_util::future::BoxFuture;
 use toolcell_policy::Rule;
 
 use super::{Shared, records::About};
-use crate::{CallId, audit::Effect, capability::http::AskNet};
+use crate::{
+    CallId, SessionId,
+    admission::{Bounds, Caller, Refusal},
+    audit::Effect,
+    capability::http::AskNet,
+};
 
 /// What somebody is asked to allow.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,10 +66,18 @@ pub(super) struct Asking {
     pub(super) shared: Arc<Shared>,
     pub(super) about: Arc<About>,
     pub(super) input_preview: String,
+    tool: String,
+    bounds: Bounds,
+    session: Option<SessionId>,
 }
 
 impl Asking {
-    pub(super) fn new(shared: &Arc<Shared>, about: &Arc<About>, input: &str) -> Self {
+    pub(super) fn new(
+        shared: &Arc<Shared>,
+        about: &Arc<About>,
+        caller: Caller<'_>,
+        input: &str,
+    ) -> Self {
         Self {
             shared: Arc::clone(shared),
             about: Arc::clone(about),
@@ -72,14 +85,30 @@ impl Asking {
                 Some(_) => input.chars().take(PREVIEW_CHARS).collect(),
                 None => String::new(),
             },
+            tool: caller.tool.to_owned(),
+            bounds: caller.bounds,
+            session: caller.session.cloned(),
+        }
+    }
+
+    /// For whom a question counts.
+    pub(super) fn caller(&self) -> Caller<'_> {
+        Caller {
+            tool: &self.tool,
+            bounds: self.bounds,
+            session: self.session.as_ref(),
         }
     }
 
     /// Asks about one access, and records question and answer. Nobody to ask, or an audit log that takes no record,
-    /// means no.
+    /// means no. So do too many open questions, of which this one is not asked then.
     pub(super) async fn ask(&self, access: &str, rule: &Rule) -> Answer {
         let recording = &self.shared.recording;
         let rule = rule.to_string();
+        let _open = match self.shared.admission.ask(self.caller()) {
+            Ok(open) => open,
+            Err(refusal) => return Answer::Full(refusal),
+        };
         if let Err(error) = recording.decision(&self.about, access, Effect::Ask, &rule) {
             return Answer::Broken(error);
         }
@@ -110,6 +139,7 @@ pub(super) enum Answer {
     Yes,
     No,
     Nobody,
+    Full(Refusal),
     Broken(crate::Error),
 }
 

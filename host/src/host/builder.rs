@@ -7,6 +7,7 @@ use toolcell_policy::{Layers, Lock};
 use super::{Approver, Shared, ToolHost, approval::AnyApprover, records::Recording};
 use crate::{
     Error, ErrorKind, Result,
+    admission::Admission,
     audit::AuditSink,
     capability::files::RootRules,
     egress::{Egress, EgressOptions},
@@ -119,6 +120,11 @@ impl ToolHostBuilder {
         recording.session(&self.layers)?;
         Ok(ToolHost {
             shared: Arc::new(Shared {
+                admission: Admission::new(
+                    &self.layers.session_limits(),
+                    &self.layers.host_limits(),
+                    self.engine.concurrency,
+                ),
                 engines: Engines::new(self.engine)?,
                 layers: self.layers,
                 locks: self.locks,

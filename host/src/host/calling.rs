@@ -1,12 +1,8 @@
 //! The way of one tool call.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Instant};
 
 use serde_json::Value;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use toolcell_policy::{Rule, format_duration};
 use tracing::Instrument as _;
 
@@ -20,6 +16,7 @@ use super::{
 use crate::{
     CallContext, Content, Denial, Error, ErrorKind, Result, ToolCall, ToolFailure, ToolResult,
     Usage,
+    admission::{Caller, Refusal},
     audit::Effect,
     capability::{
         files::FileRoots,
@@ -32,9 +29,6 @@ use crate::{
     telemetry,
     text::escape_control,
 };
-
-/// The longest wait for a free place, before a call is answered with `busy`.
-pub(super) const MAX_WAIT: Duration = Duration::from_secs(5);
 
 /// How much is kept of the name of a tool that was asked for. It may be a name that no tool could have.
 const MAX_NAME_CHARS: usize = 128;
@@ -64,6 +58,12 @@ enum Stop {
 impl From<ToolFailure> for Stop {
     fn from(failure: ToolFailure) -> Self {
         Self::Failed(failure)
+    }
+}
+
+impl From<Refusal> for Stop {
+    fn from(refusal: Refusal) -> Self {
+        Self::Failed(refusal.into())
     }
 }
 
@@ -177,11 +177,23 @@ impl Attempt<'_> {
         call: &ToolCall,
         nesting: Nesting,
     ) -> Result<Ended, Stop> {
+        // Its first caller's call counts for the session, and bounds what tools call from there.
+        let session = self.context.session.as_ref().filter(|_| nesting.is_top());
+        let admission = &self.shared.admission;
+        let counted = tool
+            .as_ref()
+            .map(|tool| (tool.public_name.as_str(), tool.bounds));
+        admission.count(counted, session, Instant::now())?;
         let tool = tool.ok_or_else(|| self.unknown(&call.tool))?;
+        let caller = Caller {
+            tool: &tool.public_name,
+            bounds: tool.bounds,
+            session,
+        };
         tracing::Span::current().record(telemetry::PACKAGE, tool.package.name.as_str());
         let input = check_input(&tool, &call.input)?;
-        let asking = Asking::new(self.shared, self.about, &input);
-        let roots = self
+        let asking = Asking::new(self.shared, self.about, caller, &input);
+        let (roots, consented) = self
             .unless_stopped(None, self.decide(&tool, &asking))
             .await??;
 
@@ -197,9 +209,8 @@ impl Attempt<'_> {
                 format!("the call took longer than {}", format_duration(time)),
             ),
         };
-        let _admitted = self
-            .unless_stopped(Some(deadline), self.admit(&tool, now, deadline))
-            .await??;
+        let entering = admission.enter(caller, consented, deadline);
+        let _place = self.unless_stopped(Some(deadline), entering).await??;
 
         let setup = Setup {
             roots,
@@ -267,8 +278,8 @@ impl Attempt<'_> {
         }
     }
 
-    /// The grants of the call and their directories, after asking where the policy says so.
-    async fn decide(&self, tool: &Tool, asking: &Asking) -> Result<Arc<FileRoots>, Stop> {
+    /// The grants of the call and their directories, after asking where the policy says so, and whether somebody was.
+    async fn decide(&self, tool: &Tool, asking: &Asking) -> Result<(Arc<FileRoots>, bool), Stop> {
         let recording = &self.shared.recording;
         let (roots, rule) = match &tool.access {
             Access::Granted {
@@ -277,7 +288,7 @@ impl Attempt<'_> {
                 ask: None,
             } => {
                 recording.decision(self.about, "call", Effect::Allow, listed)?;
-                return Ok(Arc::clone(roots));
+                return Ok((Arc::clone(roots), false));
             }
             Access::Granted {
                 roots,
@@ -290,8 +301,11 @@ impl Attempt<'_> {
                 return Err(self.denied(rule, "calls of this tool are denied by the policy"));
             }
         };
+        // A flood is turned away before anybody is asked.
+        self.shared.admission.room(asking.caller())?;
         match asking.ask("call", rule).await {
-            Answer::Yes => Ok(Arc::clone(roots)),
+            Answer::Yes => Ok((Arc::clone(roots), true)),
+            Answer::Full(refusal) => Err(refusal.into()),
             Answer::No => Err(self.denied(rule, "the person who was asked said no")),
             Answer::Nobody => Err(self.denied(
                 rule,
@@ -311,42 +325,6 @@ impl Attempt<'_> {
         let mut failure = ToolFailure::new(ErrorKind::Denied, reason);
         failure.rule = Some(rule.to_string());
         Stop::Failed(failure)
-    }
-
-    /// Waits for a free place, of the tool's own and of the host's.
-    async fn admit(
-        &self,
-        tool: &Tool,
-        now: Instant,
-        deadline: Instant,
-    ) -> Result<[OwnedSemaphorePermit; 2], Stop> {
-        if let Some(Err(wait)) = tool.rate.as_ref().map(|rate| rate.take(now)) {
-            return Err(failure(
-                ErrorKind::Busy,
-                format!(
-                    "the tool is called too often; it is free again in {} s",
-                    wait.as_secs() + 1
-                ),
-            ));
-        }
-        let until = deadline.min(now + MAX_WAIT);
-        let slot = place(&tool.slots, until, "the tool runs as many calls as it may").await?;
-        let places = tool.executor.places();
-        let place = place(places, until, "the host runs as many calls as it may").await?;
-        Ok([slot, place])
-    }
-}
-
-async fn place(
-    places: &Arc<Semaphore>,
-    until: Instant,
-    busy: &str,
-) -> Result<OwnedSemaphorePermit, Stop> {
-    let free = Arc::clone(places).acquire_owned();
-    match tokio::time::timeout_at(until.into(), free).await {
-        Ok(Ok(permit)) => Ok(permit),
-        // The semaphores are never closed.
-        Ok(Err(_)) | Err(_) => Err(failure(ErrorKind::Busy, busy)),
     }
 }
 

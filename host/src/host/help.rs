@@ -10,6 +10,11 @@ pub(super) fn add(failure: &mut ToolFailure, package: &str) {
 }
 
 fn help(failure: &ToolFailure, package: &str) -> Option<String> {
+    if let Some((table, key)) = named(failure, package) {
+        return Some(format!(
+            "If that is too little, raise `{key}` under `[{table}]` in the policy."
+        ));
+    }
     let keys = match failure.kind {
         ErrorKind::Denied => return Some(denied(failure.rule.as_deref(), package)),
         ErrorKind::LimitTime => "`time`",
@@ -19,12 +24,29 @@ fn help(failure: &ToolFailure, package: &str) -> Option<String> {
         ErrorKind::LimitLog => "`log`",
         ErrorKind::LimitEgress => "`egress`, `response` or `requests`",
         ErrorKind::LimitFiles => "`written` or `created`",
-        ErrorKind::Busy => "`concurrency` or `rate`",
         _ => return None,
     };
     Some(format!(
         "If the tool needs more, raise {keys} under `[tool.{package}.limits]` in the policy."
     ))
+}
+
+/// The limit that a message of the host's own names, and the table of the policy that sets it.
+fn named<'m>(failure: &'m ToolFailure, package: &str) -> Option<(String, &'m str)> {
+    let of_host = matches!(
+        failure.kind,
+        ErrorKind::Busy | ErrorKind::LimitMemory | ErrorKind::LimitOutput | ErrorKind::Trap
+    );
+    let (_, rest) = failure.message.split_once("its limit `")?;
+    let (key, _) = rest.split_once('`')?;
+    let table = if failure.message.starts_with("the session") {
+        "session".to_owned()
+    } else if failure.message.starts_with("the host") {
+        "host".to_owned()
+    } else {
+        format!("tool.{package}.limits")
+    };
+    of_host.then_some((table, key))
 }
 
 fn denied(rule: Option<&str>, package: &str) -> String {
@@ -58,6 +80,33 @@ mod tests {
             "{help}"
         );
         assert_eq!(help_for(ErrorKind::ToolError, None), None);
+    }
+
+    #[test]
+    fn a_message_that_names_its_limit_gets_help_for_that_one() {
+        let help = |message: &str| {
+            let mut failure = ToolFailure::new(ErrorKind::Busy, message);
+            add(&mut failure, "files");
+            failure.help
+        };
+        for (message, wanted) in [
+            (
+                "the tool is called: its limit `rate` is 1/s",
+                "`rate` under `[tool.files.limits]`",
+            ),
+            (
+                "the session has: its limit `queue` is 1",
+                "`queue` under `[session]`",
+            ),
+            (
+                "the host has: its limit `queue` is 1",
+                "`queue` under `[host]`",
+            ),
+        ] {
+            let help = help(message).unwrap();
+            assert!(help.contains(wanted), "{help}");
+        }
+        assert_eq!(help("the tool is busy"), None);
     }
 
     #[test]

@@ -6,7 +6,6 @@ use std::{
     sync::Arc,
 };
 
-use tokio::sync::Semaphore;
 use toolcell_policy::{
     Decision, GrantSet, Isolation, LockedPackage, Manifest, Origin, Rule, ToolDefinition, decide,
 };
@@ -17,10 +16,11 @@ use super::{
 };
 use crate::{
     Error, ErrorKind, Result,
+    admission::Bounds,
     capability::files::FileRoots,
     engine::{Engine, hex},
     package::{Package, load},
-    registry::{Access, PackageInfo, RateLimiter, Tool},
+    registry::{Access, PackageInfo, Tool},
     sandbox::{Executor, Prepared},
     schema::Schema,
 };
@@ -207,8 +207,7 @@ impl Shared {
                 .map(|it| schema("output", it))
                 .transpose()?,
             executor: prepared.on(limits.fuel.is_some())?,
-            slots: Arc::new(Semaphore::new(limits.concurrency as usize)),
-            rate: limits.rate.map(RateLimiter::new),
+            bounds: Bounds::of_tool(&limits),
             definition: definition.clone(),
             package: Arc::clone(info),
             access: self.access(decision)?,

@@ -11,6 +11,7 @@ use toolcell_policy::{
 use super::{Shared, ToolHost, nested::Nested};
 use crate::{
     CallContext, CallId, Denial, Error, ErrorKind, Result, Stdio, ToolFailure, Usage,
+    admission::{Bounds, Caller},
     capability::{files::FileRoots, recorder::Recorder, tools::Nesting},
     package::{Package, load},
     sandbox::{Program, Setup},
@@ -18,6 +19,9 @@ use crate::{
 
 /// The package's name in the policy that is made for a program.
 const NAME: &str = "program";
+
+/// What programs count as, among the tools. No tool can have this name.
+const ADMITTED_AS: &str = "a program";
 
 /// A program to run, and all that it gets. Network access is not offered to programs.
 #[derive(Debug)]
@@ -111,12 +115,17 @@ impl ToolHost {
                 Ok((shared.prepare_program(component)?, Arc::new(roots)))
             })
             .await?;
-        let Ok(_place) = Arc::clone(&prepared.engine().places).try_acquire_owned() else {
-            let message = "the host runs as many calls as it may";
-            return Err(Error::new(ErrorKind::Busy, message));
-        };
         let own = Instant::now() + roots.grants().limits().time;
         let deadline = context.deadline.map_or(own, |earlier| earlier.min(own));
+        let caller = Caller {
+            tool: ADMITTED_AS,
+            bounds: Bounds::of_tool(roots.grants().limits()),
+            session: None,
+        };
+        let entering = self.shared.admission.enter(caller, false, deadline);
+        let _place = entering
+            .await
+            .map_err(|refusal| Error::new(ErrorKind::Busy, refusal.to_string()))?;
         let setup = Setup {
             roots,
             egress: Arc::clone(&self.shared.egress),

@@ -1,6 +1,6 @@
 //! What goes into the audit log, and when: before any result is handed out.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use toolcell_policy::{Isolation, Layers};
 
@@ -136,6 +136,7 @@ pub(super) struct Pending<'a> {
     recording: &'a Recording,
     about: Arc<About>,
     recorder: Recorder,
+    began: Instant,
     settled: bool,
 }
 
@@ -145,6 +146,7 @@ impl<'a> Pending<'a> {
             recording,
             about,
             recorder,
+            began: Instant::now(),
             settled: false,
         }
     }
@@ -168,9 +170,14 @@ impl Drop for Pending<'_> {
         }
         let record = self.recorder.take();
         let outcome = Outcome::Failed(ErrorKind::Cancelled);
+        // What else it used went with its sandbox.
+        let usage = Usage {
+            wall_us: u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX),
+            ..Usage::default()
+        };
         let appended = self
             .recording
-            .call(&self.about, outcome, None, Usage::default(), &record);
+            .call(&self.about, outcome, None, usage, &record);
         if let Err(error) = appended {
             tracing::error!(%error, "a call that its caller gave up is not on record");
         }

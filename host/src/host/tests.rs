@@ -320,7 +320,7 @@ async fn a_call_too_many_is_busy_after_a_bounded_wait() {
     );
     cancel.cancel();
     assert_eq!(kind(&running.await.unwrap().unwrap()), ErrorKind::Cancelled);
-    assert!(calling::MAX_WAIT <= Duration::from_secs(5));
+    assert!(crate::admission::MAX_WAIT <= Duration::from_secs(5));
 }
 
 #[tokio::test]
@@ -330,7 +330,15 @@ async fn a_rate_holds() {
     assert!(!host.call(call("t")).await.unwrap().is_error());
     let result = host.call(call("t")).await.unwrap();
     assert_eq!(kind(&result), ErrorKind::Busy);
-    assert!(result.text().contains("free again in"), "{}", result.text());
+    assert!(
+        result
+            .text()
+            .starts_with("the tool is called too often: its limit `rate` is 2/h; try again in "),
+        "{}",
+        result.text()
+    );
+    let help = result.failure.unwrap().help.unwrap();
+    assert!(help.contains("`rate` under `[tool.t.limits]`"), "{help}");
 }
 
 #[tokio::test]
@@ -339,6 +347,70 @@ async fn a_call_whose_caller_goes_away_is_on_record() {
     let ended = tokio::time::timeout(Duration::from_millis(20), host.call(call("t"))).await;
     assert!(ended.is_err());
     assert_eq!(seen.outcomes(), [Outcome::Failed(ErrorKind::Cancelled)]);
+    let wall_us = seen.pick(|record| match record {
+        AuditRecord::Call(call) => Some(call.usage.wall_us),
+        _ => None,
+    });
+    assert!(wall_us[0] >= 20_000, "{wall_us:?}");
+}
+
+/// A person who never answers, and the questions that wait.
+struct Thinks(Arc<Mutex<Vec<ApprovalRequest>>>);
+
+impl Approver for Thinks {
+    async fn approve(&self, request: &ApprovalRequest) -> Approval {
+        self.0.lock().unwrap().push(request.clone());
+        std::future::pending().await
+    }
+}
+
+#[tokio::test]
+async fn a_flood_is_turned_away_before_a_person_is_asked() {
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let host = builder("[tool.t]\napprove = \"ask\"\nlimits = { questions = 3, rate = \"20/h\" }")
+        .approver(Thinks(Arc::clone(&asked)))
+        .build()
+        .unwrap();
+    host.load_bytes("t", tool("", ECHO)).await.unwrap();
+    let context = until(200);
+    let calls = (0..100).map(|_| host.call_with(call("t"), &context));
+    let results = futures_util::future::try_join_all(calls).await.unwrap();
+    assert_eq!(asked.lock().unwrap().len(), 3);
+    let said = |part: &str| {
+        let told = results.iter().filter(|result| result.text().contains(part));
+        told.filter(|result| kind(result) == ErrorKind::Busy)
+            .count()
+    };
+    assert_eq!(said("its limit `questions` is 3"), 17);
+    assert_eq!(said("its limit `rate` is 20/h"), 80);
+    let report = host.admission_report();
+    assert_eq!((report.questions, report.running), (0, 0));
+    assert_eq!(report.turned_away, 97);
+}
+
+#[tokio::test]
+async fn a_session_that_floods_leaves_places_to_another() {
+    let policy = "[session]\nconcurrency = 1\nqueue = 1\n";
+    let host = builder(policy).build().unwrap();
+    host.load_bytes("t", tool("", SPIN)).await.unwrap();
+    host.load_bytes("e", tool("", ECHO)).await.unwrap();
+    let of = |session: &str, millis| CallContext {
+        session: Some(crate::SessionId::new(session)),
+        ..until(millis)
+    };
+    let flood = of("noisy", 2_000);
+    let spinning = (0..10).map(|_| host.call_with(call("t"), &flood));
+    let flood = futures_util::future::join_all(spinning);
+    let other = async {
+        tokio::task::yield_now().await;
+        host.call_with(call("e"), &of("quiet", 60_000)).await
+    };
+    let (flood, other) = tokio::join!(flood, other);
+    assert!(!other.unwrap().is_error());
+    let waited = "the session has as many calls waiting as it may: its limit `queue` is 1";
+    let refused = flood.iter().flatten();
+    let refused = refused.filter(|result| result.text().contains(waited));
+    assert_eq!(refused.count(), 8);
 }
 
 #[tokio::test]

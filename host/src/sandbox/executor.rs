@@ -1,9 +1,6 @@
 //! Where a tool's calls run: in this process, or in workers. A caller cannot tell the two apart but by their names.
 
-use std::sync::Arc;
-
 use futures_util::future::BoxFuture;
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use toolcell_policy::Isolation;
 
@@ -22,10 +19,6 @@ pub(crate) trait Executor: Send + Sync {
         cancel: &'a CancellationToken,
     ) -> BoxFuture<'a, Finished<Vec<Content>>>;
 
-    /// One permit for each call that may run at the same time. All executors of a host that share their places share
-    /// this semaphore, and a call holds its permit for as long as it runs.
-    fn places(&self) -> &Arc<Semaphore>;
-
     /// Which kind it is.
     fn isolation(&self) -> Isolation;
 }
@@ -40,10 +33,6 @@ impl Executor for Prepared {
         cancel: &'a CancellationToken,
     ) -> BoxFuture<'a, Finished<Vec<Content>>> {
         Box::pin(run(self, setup, tool, input, cancel))
-    }
-
-    fn places(&self) -> &Arc<Semaphore> {
-        &self.engine.places
     }
 
     fn isolation(&self) -> Isolation {

@@ -34,11 +34,6 @@ impl Program {
         })
     }
 
-    /// The engine whose places it takes.
-    pub(crate) fn engine(&self) -> &Arc<Engine> {
-        &self.engine
-    }
-
     /// Runs the program once. Its outcome is its exit status: 0, or 1 for every failure of its own, since WASI 0.2
     /// knows no others.
     pub(crate) async fn run<I, O>(

@@ -8,6 +8,7 @@ use std::{collections::HashSet, path::PathBuf, sync::Arc, time::Duration};
 use serde_json::{Map, Value};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
+use toolcell::SessionId;
 
 pub use builder::AgentBuilder;
 
@@ -152,6 +153,8 @@ impl Agent {
 
 /// One process's part of a run.
 struct Session<'a> {
+    /// What the host counts the run's calls for.
+    id: SessionId,
     agent: &'a Agent,
     context: &'a RunContext,
     run: Run,
@@ -169,6 +172,7 @@ impl<'a> Session<'a> {
         transcript: Option<Transcript>,
     ) -> Self {
         Self {
+            id: SessionId::random(),
             agent,
             context,
             began: Instant::now(),

@@ -10,7 +10,7 @@ use rmcp::{
     service::RequestContext,
 };
 use serde_json::Value;
-use toolcell::{CallContext, ErrorKind, ToolCall, ToolHost};
+use toolcell::{CallContext, ErrorKind, SessionId, ToolCall, ToolHost};
 
 use crate::{Options, convert, progress};
 
@@ -21,11 +21,17 @@ const LIST_TTL_MS: u64 = 60_000;
 pub(crate) struct ToolServer {
     host: ToolHost,
     options: Options,
+    /// There is one server for each connection, and so one session.
+    session: SessionId,
 }
 
 impl ToolServer {
     pub(crate) fn new(host: ToolHost, options: Options) -> Self {
-        Self { host, options }
+        Self {
+            host,
+            options,
+            session: SessionId::random(),
+        }
     }
 }
 
@@ -71,6 +77,7 @@ impl ServerHandler for ToolServer {
         let surroundings = CallContext {
             cancel: context.ct.clone(),
             events,
+            session: Some(self.session.clone()),
             ..CallContext::default()
         };
         let running = self.host.call_with(call, &surroundings);

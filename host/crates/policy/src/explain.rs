@@ -5,9 +5,9 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::{
-    Access, Decision, Effect, FileAccess, GrantSet, Isolation, Layers, Limits, Manifest,
-    NetRequest, Rule, Verdict, decide::decide, expect::verdict, guarded_places, policy::Clock,
-    policy::Random, reader::listed,
+    Access, Decision, Effect, FileAccess, GrantSet, Isolation, Layers, LimitInfo, Limits, Manifest,
+    NetRequest, Rule, SharedLimits, Verdict, decide::decide, expect::verdict, guarded_places,
+    policy::Clock, policy::Random, reader::listed,
 };
 
 /// What a tool may do, or what one access gets, as lines for people. Its texts say how to grant something, so they are
@@ -76,6 +76,16 @@ pub fn explain(layers: &Layers, manifest: &Manifest, tool: &str) -> Explanation 
         lines.extend(clock_and_random(grants));
         lines.extend(isolation(grants));
         lines.push(limits(grants.limits()));
+        lines.push(shared(
+            "All calls of a session together",
+            &layers.session_limits(),
+            SharedLimits::SESSION,
+        ));
+        lines.push(shared(
+            "All calls of the host together",
+            &layers.host_limits(),
+            SharedLimits::HOST,
+        ));
     }
     Explanation {
         tool: name,
@@ -263,6 +273,14 @@ fn limits(limits: &Limits) -> String {
         .filter_map(|info| Some(format!("{} {}", info.key, limits.show(info.key)?)))
         .collect();
     format!("Limits: {}.", shown.join(", "))
+}
+
+fn shared(who: &str, limits: &SharedLimits, catalogue: &[LimitInfo]) -> String {
+    let shown: Vec<String> = catalogue
+        .iter()
+        .filter_map(|info| Some(format!("{} {}", info.key, limits.show(info.key)?)))
+        .collect();
+    format!("{who}: {}.", shown.join(", "))
 }
 
 /// What a person can write to grant an access.

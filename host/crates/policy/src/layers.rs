@@ -5,7 +5,7 @@ mod problems;
 use std::sync::Arc;
 
 use crate::{
-    Effect, Layer, Limits, LockedPackage, Manifest, Origin, Policy, Problem, Rule,
+    Effect, Layer, Limits, LockedPackage, Manifest, Origin, Policy, Problem, Rule, SharedLimits,
     policy::ToolPolicy,
 };
 
@@ -165,6 +165,18 @@ impl Layers {
             }
         }
         limits
+    }
+
+    /// What all calls of one session may be together, by the tables `[session]`: the highest file may raise the
+    /// defaults, and every file below only lowers.
+    pub fn session_limits(&self) -> SharedLimits {
+        SharedLimits::session().under(self.list.iter().map(|(_, policy)| &policy.session))
+    }
+
+    /// What all calls of the host may be together, by the tables `[host]`: the highest file may raise the defaults,
+    /// and every file below only lowers.
+    pub fn host_limits(&self) -> SharedLimits {
+        SharedLimits::host().under(self.list.iter().map(|(_, policy)| &policy.host))
     }
 
     /// The strictest `approve` of any file for one tool, with the line; `None` when no file says anything.

@@ -36,7 +36,8 @@
 //! - A package gets no more than it requests, and no more than every layer of policy grants ([`Layers`]). Adding a layer
 //!   below one that lists tools never widens anything.
 //! - Of several rules for one access the strictest decides: deny, then ask, then allow.
-//! - Limits are finite, each with a default and a ceiling ([`Limits::CATALOGUE`]); a lower layer can only lower them.
+//! - Limits are finite, each with a default and a ceiling ([`Limits::CATALOGUE`], [`SharedLimits`]); a lower layer can only lower
+//!   them.
 //! - What is parsed is enforced: unknown keys, keys of other versions, and rules that can never decide are errors. All
 //!   errors of a file are reported at once, each with its place and how to fix it ([`Problems`]).
 //!
@@ -80,7 +81,7 @@ pub use explain::{Explanation, explain, explain_access};
 pub use grants::GrantSet;
 pub use guarded::{GuardedPlace, Standing, guarded_places, standing};
 pub use layers::Layers;
-pub use limits::{LimitInfo, LimitUnit, Limits};
+pub use limits::{LimitInfo, LimitUnit, Limits, SharedLimits};
 pub use lock::{Lock, LockedPackage};
 pub use manifest::{
     Annotations, DEFAULT_WORLD, EnvRequest, FileRequest, MAX_DESCRIPTION_BYTES, MAX_MANIFEST_BYTES,

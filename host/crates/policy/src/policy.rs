@@ -30,6 +30,8 @@ pub struct Policy {
     pub(crate) lock: Option<Arc<Lock>>,
     pub(crate) approve: Option<(Effect, Rule)>,
     pub(crate) limits: WrittenLimits,
+    pub(crate) session: WrittenLimits,
+    pub(crate) host: WrittenLimits,
     pub(crate) tools: Vec<(String, Arc<ToolPolicy>)>,
     pub(crate) audit_path: Option<String>,
     pub(crate) expectations: Vec<Expectation>,
@@ -298,9 +300,9 @@ impl Policy {
         if let Some((_, rule)) = &mut self.approve {
             set(rule);
         }
-        self.limits
-            .0
-            .iter_mut()
+        [&mut self.limits, &mut self.session, &mut self.host]
+            .into_iter()
+            .flat_map(|limits| &mut limits.0)
             .for_each(|limit| set(&mut limit.rule));
         self.expectations
             .iter_mut()

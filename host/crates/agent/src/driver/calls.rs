@@ -193,6 +193,7 @@ impl Session<'_> {
             deadline: Instant::now().into_std().checked_add(self.time_left()),
             cancel: self.context.cancel.child_token(),
             events: sink,
+            session: Some(self.id.clone()),
         }
     }
 

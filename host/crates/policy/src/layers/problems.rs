@@ -3,6 +3,7 @@
 use super::Layers;
 use crate::{
     EnvGrant, FileAccess, FileGrant, Isolation, Manifest, NetGrant, Policy, Problem, Rule,
+    SharedLimits,
     grants::same_directory,
     limits::{LimitValue, Limits, WrittenLimits},
     names,
@@ -240,7 +241,10 @@ pub(super) fn unrequested(policy: &Policy, manifest: &Manifest) -> Vec<Problem> 
 
 /// Limits of a file that are higher than those of the files above it.
 fn raised_limits(above: &[&Policy], policy: &Policy) -> Vec<Problem> {
-    let mut problems = Vec::new();
+    let mut raised = Raised {
+        policy,
+        problems: Vec::new(),
+    };
     let mut check = |package: Option<&str>, written: &WrittenLimits| {
         let mut limits = Limits::default();
         for (index, other) in above.iter().enumerate() {
@@ -253,26 +257,47 @@ fn raised_limits(above: &[&Policy], policy: &Policy) -> Vec<Problem> {
                 limits.narrow_with(&theirs);
             }
         }
-        for limit in &written.0 {
-            let LimitValue::Number(number) = limit.value else {
-                continue;
-            };
-            let (Some(mine), Some(shown)) = (limits.get(limit.key), limits.show(limit.key)) else {
-                continue;
-            };
-            if number > mine {
-                let message = format!("`{}` is {shown} already in a layer above", limit.key);
-                let span = policy.source.line_span(limit.rule.line);
-                problems.push(
-                    Problem::new(&policy.source, span, message)
-                        .with_help("a lower layer can only lower limits"),
-                );
-            }
-        }
+        raised.look_for(written, |key| Some((limits.get(key)?, limits.show(key)?)));
     };
     check(None, &policy.limits);
     for (name, tool) in policy.tools() {
         check(Some(name), &tool.limits);
     }
-    problems
+    let session = SharedLimits::session().under(above.iter().map(|other| &other.session));
+    let host = SharedLimits::host().under(above.iter().map(|other| &other.host));
+    for (written, limits) in [(&policy.session, session), (&policy.host, host)] {
+        raised.look_for(written, |key| Some((limits.get(key)?, limits.show(key)?)));
+    }
+    raised.problems
+}
+
+struct Raised<'l> {
+    policy: &'l Policy,
+    problems: Vec<Problem>,
+}
+
+impl Raised<'_> {
+    /// `mine` is the number of a key in the layers above, and how it is shown.
+    fn look_for(
+        &mut self,
+        written: &WrittenLimits,
+        mine: impl Fn(&'static str) -> Option<(u64, String)>,
+    ) {
+        for limit in &written.0 {
+            let LimitValue::Number(number) = limit.value else {
+                continue;
+            };
+            let Some((mine, shown)) = mine(limit.key) else {
+                continue;
+            };
+            if number > mine {
+                let message = format!("`{}` is {shown} already in a layer above", limit.key);
+                let span = self.policy.source.line_span(limit.rule.line);
+                self.problems.push(
+                    Problem::new(&self.policy.source, span, message)
+                        .with_help("a lower layer can only lower limits"),
+                );
+            }
+        }
+    }
 }

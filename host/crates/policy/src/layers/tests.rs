@@ -316,6 +316,29 @@ fn effects(layers: &Layers, manifest: &Manifest) -> Vec<Effect> {
         .collect()
 }
 
+#[test]
+fn a_lower_layer_only_lowers_what_sessions_and_the_host_may() {
+    let upper = "[session]\nconcurrency = 100\nrate = \"60/min\"\n[host]\nqueue = 10";
+    let lower = "[session]\nconcurrency = 200\nrate = \"1/s\"\nqueue = 5\n[host]\nconcurrency = 8\nqueue = 20";
+    let layers = Layers::new()
+        .with(Layer::User, Policy::from_toml(upper).unwrap())
+        .with(Layer::Project, Policy::from_toml(lower).unwrap());
+    let (session, host) = (layers.session_limits(), layers.host_limits());
+    assert_eq!(session.concurrency, Some(100));
+    assert_eq!((session.queue, session.questions), (5, 16));
+    // As many in the long run, and a smaller burst.
+    assert_eq!(session.show("rate").as_deref(), Some("1/s"));
+    assert_eq!((host.concurrency, host.queue), (Some(8), 10));
+    let problems: Vec<String> = layers.problems().iter().map(ToString::to_string).collect();
+    assert_eq!(
+        problems,
+        [
+            "`concurrency` is 100 already in a layer above",
+            "`queue` is 10 already in a layer above"
+        ]
+    );
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 

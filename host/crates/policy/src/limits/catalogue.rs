@@ -28,7 +28,7 @@ pub enum LimitUnit {
 /// One line of the table of limits.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct LimitInfo {
-    /// The key under `[default.limits]` and `[tool.NAME.limits]`.
+    /// The key under `[default.limits]` and `[tool.NAME.limits]`, or under `[session]` and `[host]`.
     pub key: &'static str,
     /// What it is counted in.
     pub unit: LimitUnit,
@@ -41,7 +41,7 @@ pub struct LimitInfo {
 }
 
 impl LimitInfo {
-    const fn new(
+    pub(super) const fn new(
         key: &'static str,
         unit: LimitUnit,
         default: Option<u64>,
@@ -113,6 +113,13 @@ impl Limits {
             "log, standard output and standard error of one call together",
         ),
         LimitInfo::new(
+            "log_lines",
+            LimitUnit::Count,
+            Some(10_000),
+            1_000_000,
+            "lines of them, however short",
+        ),
+        LimitInfo::new(
             "egress",
             LimitUnit::Bytes,
             Some(8 * MIB),
@@ -134,18 +141,18 @@ impl Limits {
             "requests sent in one call",
         ),
         LimitInfo::new(
-            "concurrency",
+            "connections",
             LimitUnit::Count,
             Some(16),
-            1_024,
-            "calls of the tool at one time",
+            256,
+            "requests of one call under way at one time",
         ),
         LimitInfo::new(
-            "rate",
-            LimitUnit::Rate,
-            None,
-            1_000_000,
-            "calls of the tool over time",
+            "headers",
+            LimitUnit::Bytes,
+            Some(32 * KIB),
+            MIB,
+            "header section of one request or response",
         ),
         LimitInfo::new(
             "written",
@@ -162,11 +169,116 @@ impl Limits {
             "files and directories created in one call",
         ),
         LimitInfo::new(
+            "listings",
+            LimitUnit::Count,
+            Some(64),
+            1_024,
+            "listings of directories that one call holds open",
+        ),
+        LimitInfo::new(
+            "random",
+            LimitUnit::Bytes,
+            Some(MIB),
+            64 * MIB,
+            "random bytes in one request for them",
+        ),
+        LimitInfo::new(
             "call_depth",
             LimitUnit::Count,
             Some(4),
             16,
             "how deep tools may call tools",
+        ),
+        LimitInfo::new(
+            "nested_calls",
+            LimitUnit::Count,
+            Some(256),
+            10_000,
+            "calls of other tools below one call, at every depth together",
+        ),
+        LimitInfo::new(
+            "hostcall",
+            LimitUnit::Bytes,
+            Some(16 * MIB),
+            128 * MIB,
+            "bytes that one call of a host function, or the answer, may copy into the host",
+        ),
+        LimitInfo::new(
+            "resources",
+            LimitUnit::Count,
+            Some(1_000),
+            100_000,
+            "open files, streams, requests and the like that one call holds",
+        ),
+        LimitInfo::new(
+            "handles",
+            LimitUnit::Count,
+            Some(1_000),
+            100_000,
+            "handles of such resources inside the guest",
+        ),
+        LimitInfo::new(
+            "stack",
+            LimitUnit::Bytes,
+            Some(512 * KIB),
+            MIB,
+            "the guest's stack",
+        ),
+        LimitInfo::new(
+            "instances",
+            LimitUnit::Count,
+            Some(64),
+            64,
+            "core instances of one call",
+        ),
+        LimitInfo::new(
+            "memories",
+            LimitUnit::Count,
+            Some(2),
+            2,
+            "linear memories of one call",
+        ),
+        LimitInfo::new(
+            "tables",
+            LimitUnit::Count,
+            Some(8),
+            16,
+            "tables of one call",
+        ),
+        LimitInfo::new(
+            "table_elements",
+            LimitUnit::Count,
+            Some(20_000),
+            100_000,
+            "elements of all tables of one call together",
+        ),
+        LimitInfo::new(
+            "concurrency",
+            LimitUnit::Count,
+            Some(16),
+            1_024,
+            "calls of the tool at one time",
+        ),
+        LimitInfo::new(
+            "queue",
+            LimitUnit::Count,
+            Some(64),
+            10_000,
+            "calls of the tool that wait for a free place",
+        ),
+        LimitInfo::new(
+            "questions",
+            LimitUnit::Count,
+            Some(8),
+            256,
+            "questions to a person about the tool that are open at one time",
+        ),
+        LimitInfo::new(
+            "rate",
+            LimitUnit::Rate,
+            None,
+            1_000_000,
+            "calls of the tool over time",
         ),
     ];
 }

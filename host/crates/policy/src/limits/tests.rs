@@ -78,3 +78,20 @@ fn limits_are_shown_as_people_write_them() {
     assert_eq!(limits.show("requests").as_deref(), Some("64"));
     assert_eq!(limits.show("rate"), None);
 }
+
+#[test]
+fn the_catalogues_of_sessions_and_hosts_tell_the_defaults_that_hold() {
+    for (limits, catalogue) in [
+        (SharedLimits::session(), SharedLimits::SESSION),
+        (SharedLimits::host(), SharedLimits::HOST),
+    ] {
+        for info in catalogue {
+            assert_eq!(limits.get(info.key), info.default, "{}", info.key);
+            let default = info.default.unwrap_or(1);
+            assert!(0 < default && default <= info.max, "{}", info.key);
+            assert!(u32::try_from(info.max).is_ok(), "{}", info.key);
+            // A written limit is shown by the unit that its key has for a tool.
+            assert_eq!(Limits::info(info.key).unwrap().unit, info.unit);
+        }
+    }
+}

@@ -1,20 +1,25 @@
 //! Reads tables of limits.
 
 use crate::{
-    Limits, Rate,
+    Rate,
     limits::{LimitInfo, LimitUnit, LimitValue, WrittenLimit, WrittenLimits},
     reader::{Entry, Reader, shown},
     units::{parse_duration, parse_size},
 };
 
-pub(super) fn written(reader: &mut Reader<'_>, entry: &Entry<'_>) -> WrittenLimits {
-    let keys: Vec<&str> = Limits::CATALOGUE.iter().map(|info| info.key).collect();
+/// Reads a table whose keys are those of a catalogue.
+pub(super) fn written(
+    reader: &mut Reader<'_>,
+    entry: &Entry<'_>,
+    catalogue: &'static [LimitInfo],
+) -> WrittenLimits {
+    let keys: Vec<&str> = catalogue.iter().map(|info| info.key).collect();
     let Some(section) = reader.section(entry.node, &entry.path, &keys) else {
         return WrittenLimits::default();
     };
     let mut limits = WrittenLimits::default();
     for entry in section.entries() {
-        let Some(info) = Limits::info(entry.key) else {
+        let Some(info) = catalogue.iter().find(|info| info.key == entry.key) else {
             continue;
         };
         if let Some(value) = value(reader, &entry, info) {

@@ -6,7 +6,7 @@ use super::{
     MAX_EXPECTATIONS, MAX_POLICY_BYTES, MAX_POLICY_TOOLS, Policy, ToolPolicy, limits, tool,
 };
 use crate::{
-    Expectation, FileKind, Problems,
+    Expectation, FileKind, Limits, Problems, SharedLimits,
     access::MAX_PATH_BYTES,
     expect,
     limits::WrittenLimits,
@@ -15,10 +15,10 @@ use crate::{
     reader::{Entry, Reader, Section, shown},
 };
 
-const TOP_KEYS: [&str; 4] = ["default", "tool", "audit", "expect"];
+const TOP_KEYS: [&str; 6] = ["default", "session", "host", "tool", "audit", "expect"];
 
 /// Words of other versions at the top of a file, with what to say about them.
-const LATER: [&str; 2] = ["session", "secrets"];
+const LATER: [&str; 1] = ["secrets"];
 
 pub(super) fn policy(name: &str, text: &str) -> Result<Policy, Problems> {
     let source = Source::new(FileKind::Policy, name, text);
@@ -49,12 +49,20 @@ fn read(reader: &mut Reader<'_>, source: &Source, text: &str) -> Option<Policy> 
         lock: None,
         approve: None,
         limits: WrittenLimits::default(),
+        session: WrittenLimits::default(),
+        host: WrittenLimits::default(),
         tools: Vec::new(),
         audit_path: None,
         expectations: Vec::new(),
     };
     if let Some(entry) = root.get("default") {
         defaults(reader, &entry, &mut policy);
+    }
+    if let Some(entry) = root.get("session") {
+        policy.session = limits::written(reader, &entry, SharedLimits::SESSION);
+    }
+    if let Some(entry) = root.get("host") {
+        policy.host = limits::written(reader, &entry, SharedLimits::HOST);
     }
     if let Some(entry) = root.get("audit") {
         policy.audit_path = audit_path(reader, &entry);
@@ -73,7 +81,7 @@ fn defaults(reader: &mut Reader<'_>, entry: &Entry<'_>, policy: &mut Policy) {
         return;
     };
     if let Some(entry) = section.get("limits") {
-        policy.limits = limits::written(reader, &entry);
+        policy.limits = limits::written(reader, &entry, Limits::CATALOGUE);
     }
     if let Some(entry) = section.get("approve") {
         policy.approve = reader

@@ -16,6 +16,8 @@ pub(super) fn policy(policy: &Policy) -> String {
         default.insert("approve".to_owned(), effect.name().into());
     }
     put_table(&mut root, "default", default);
+    put_table(&mut root, "session", written_limits(&policy.session));
+    put_table(&mut root, "host", written_limits(&policy.host));
     let mut audit = Table::new();
     if let Some(path) = &policy.audit_path {
         audit.insert("path".to_owned(), path.clone().into());
@@ -57,6 +59,10 @@ fn put_approve(table: &mut Table, approve: Effect) {
 }
 
 fn put_limits(table: &mut Table, limits: &WrittenLimits) {
+    put_table(table, "limits", written_limits(limits));
+}
+
+fn written_limits(limits: &WrittenLimits) -> Table {
     let mut written = Table::new();
     for limit in &limits.0 {
         let count = Limits::info(limit.key).is_some_and(|info| info.unit == LimitUnit::Count);
@@ -67,7 +73,7 @@ fn put_limits(table: &mut Table, limits: &WrittenLimits) {
         };
         written.insert(limit.key.to_owned(), value);
     }
-    put_table(table, "limits", written);
+    written
 }
 
 fn tool(tool: &ToolPolicy) -> Table {

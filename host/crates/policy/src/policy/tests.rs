@@ -1,5 +1,5 @@
 use super::*;
-use crate::{Access, LimitUnit, Limits, Method, Problem};
+use crate::{Access, Layers, LimitUnit, Limits, Method, Problem, SharedLimits};
 
 fn problems(text: &str) -> Vec<Problem> {
     match Policy::from_toml(text) {
@@ -170,7 +170,6 @@ fn a_misspelt_key_is_marked_and_the_right_one_offered() {
 #[test]
 fn what_this_version_does_not_enforce_cannot_be_written() {
     for text in [
-        "[session]",
         "[secrets]",
         "[tool.a]\nsecrets.KEY = { from = \"env:KEY\" }",
         "[tool.a]\nkv = {}",
@@ -391,6 +390,40 @@ fn each_limit_can_be_set_up_to_its_ceiling_and_not_beyond() {
             "{above}: {found:?}"
         );
         assert!(problem(&write(0)).message().contains("cannot be zero"));
+    }
+}
+
+#[test]
+fn sessions_and_the_host_have_limits_of_their_own() {
+    for (table, catalogue) in [
+        ("session", SharedLimits::SESSION),
+        ("host", SharedLimits::HOST),
+    ] {
+        for info in catalogue {
+            let write = |number: u64| match info.unit {
+                LimitUnit::Rate => format!("[{table}]\n{} = \"{number}/s\"", info.key),
+                _ => format!("[{table}]\n{} = {number}", info.key),
+            };
+            for number in [1, info.max] {
+                let policy = Policy::from_toml(&write(number)).unwrap();
+                let again = Policy::from_toml(&policy.to_toml()).unwrap();
+                for policy in [policy, again] {
+                    let layers = Layers::from(policy);
+                    let (session, host) = (layers.session_limits(), layers.host_limits());
+                    let (mine, other) = match table {
+                        "session" => (session, (host, SharedLimits::host())),
+                        _ => (host, (session, SharedLimits::session())),
+                    };
+                    assert_eq!(mine.get(info.key), Some(number), "{table}.{}", info.key);
+                    assert_eq!(other.0, other.1, "{table}.{}", info.key);
+                }
+            }
+            let found = write(info.max + 1);
+            assert!(problem(&found).message().contains("above the ceiling"));
+            assert!(problem(&write(0)).message().contains("cannot be zero"));
+        }
+        let found = problem(&format!("[{table}]\nmemory = 1"));
+        assert!(found.message().contains("no key"), "{found:?}");
     }
 }
 

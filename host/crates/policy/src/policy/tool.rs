@@ -5,7 +5,7 @@ use super::{
     files, limits, parse::host_path,
 };
 use crate::{
-    Effect, Rule,
+    Effect, Limits, Rule,
     access::{self, MAX_ENV_VALUE_BYTES, MAX_LIST},
     limits::WrittenLimits,
     names,
@@ -57,7 +57,7 @@ pub(super) fn policy(reader: &mut Reader<'_>, entry: &Entry<'_>) -> Option<ToolP
             .map(|entry| approve(reader, &entry))
             .unwrap_or_default(),
         limits: get("limits").map_or_else(WrittenLimits::default, |entry| {
-            limits::written(reader, &entry)
+            limits::written(reader, &entry, Limits::CATALOGUE)
         }),
         isolation: get("isolation").and_then(|entry| isolation(reader, &entry)),
     })
