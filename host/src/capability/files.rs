@@ -21,8 +21,10 @@ use crate::{
 mod host;
 mod quota;
 mod roots;
+mod spot;
 #[cfg(test)]
 mod tests;
+mod whereabouts;
 
 use quota::Quota;
 pub(crate) use roots::{FileRoots, HeldRoots, RootRules};

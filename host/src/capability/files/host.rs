@@ -21,6 +21,8 @@ use wasmtime_wasi::{
 use super::{
     Access, FilesView, MAX_LISTINGS, Place, Root,
     quota::{QuotaStream, hole_before},
+    roots::is_system,
+    spot::{Change, SPECIAL, SYSTEM},
 };
 use crate::capability::{
     LimitExceeded,
@@ -34,39 +36,23 @@ impl From<LimitExceeded> for FsError {
 }
 
 impl FilesView<'_> {
-    /// Refuses FIFOs, devices and sockets: opening one may block a thread for ever, or reach a driver or a server
-    /// that no grant is about. Gives whether the path exists.
-    async fn refuse_special(
-        &mut self,
-        fd: &Resource<Descriptor>,
-        flags: PathFlags,
-        path: &str,
-        access: &Access,
-    ) -> FsResult<bool> {
-        let stat = self.inner.stat_at(borrow(fd), flags, path.to_owned()).await;
-        match stat {
-            Ok(stat) if is_plain(stat.type_) => Ok(true),
-            Ok(_) => Err(self.deny(&[access], SPECIAL)),
-            Err(error) if error.downcast_ref() == Some(&ErrorCode::NoEntry) => Ok(false),
-            Err(error) => self.settle(&[access], Err(error)),
-        }
-    }
-
-    /// Closes again what turns out to be special: another process may have exchanged it since it was checked.
+    /// Closes again what turns out to be special: another process may have exchanged it since it was checked. The same
+    /// goes for what a mount inside a granted directory shows of the kernel.
     fn refuse_opened(
         &mut self,
         opened: Resource<Descriptor>,
         access: &Access,
     ) -> FsResult<Resource<Descriptor>> {
-        let plain = match self.file(&opened)? {
-            Some(file) => file.metadata()?.is_file(),
-            None => true,
+        let fault = match self.inner.table.get(&opened)? {
+            Descriptor::File(file) if !file.file.metadata()?.is_file() => Some(SPECIAL),
+            Descriptor::File(file) => is_system(&file.file)?.then_some(SYSTEM),
+            Descriptor::Dir(dir) => is_system(&dir.dir)?.then_some(SYSTEM),
         };
-        if plain {
+        let Some(fault) = fault else {
             return Ok(opened);
-        }
+        };
         HostDescriptor::drop(&mut self.inner, opened).map_err(FsError::trap)?;
-        Err(self.deny(&[access], SPECIAL))
+        Err(self.deny(&[access], fault))
     }
 
     /// Keeps a created thing charged only if it was created.
@@ -94,21 +80,6 @@ impl FilesView<'_> {
             Descriptor::Dir(_) => None,
         })
     }
-}
-
-const SPECIAL: &str = "only files and directories can be opened, no FIFO, device or socket";
-
-fn is_plain(kind: DescriptorType) -> bool {
-    // A symbolic link is left to the open itself, which refuses to follow it where it must not.
-    matches!(
-        kind,
-        DescriptorType::Directory | DescriptorType::RegularFile | DescriptorType::SymbolicLink
-    )
-}
-
-/// The same descriptor once more, for a second host function of the same call.
-fn borrow(fd: &Resource<Descriptor>) -> Resource<Descriptor> {
-    Resource::new_borrow(fd.rep())
 }
 
 impl preopens::Host for FilesView<'_> {
@@ -216,6 +187,7 @@ impl HostDescriptor for FilesView<'_> {
         modified: NewTimestamp,
     ) -> FsResult<()> {
         let access = self.access(&fd, Write)?;
+        self.judge_open(&fd, &access)?;
         let result = self.inner.set_times(fd, accessed, modified).await;
         self.settle(&[&access], result)
     }
@@ -271,8 +243,13 @@ impl HostDescriptor for FilesView<'_> {
         path: String,
     ) -> FsResult<()> {
         let access = self.access_at(&fd, &path, Write)?;
+        let spot = self.spot(&fd, &path, &access, Change::Directory).await?;
         self.state.quota.create()?;
-        let result = self.inner.create_directory_at(fd, path).await;
+        let made = self
+            .inner
+            .create_directory_at(spot.dir(), spot.name.clone());
+        let result = made.await;
+        self.leave(spot)?;
         self.settle_created(&[&access], result)
     }
 
@@ -303,11 +280,13 @@ impl HostDescriptor for FilesView<'_> {
     ) -> FsResult<()> {
         let access = self.access_at(&fd, &path, Write)?;
         // wasmtime-wasi opens the file to set its times, and that blocks on a FIFO.
-        self.refuse_special(&fd, flags, &path, &access).await?;
+        let (spot, _) = self.end(&fd, flags, path, &access, Change::Content).await?;
+        let flags = PathFlags::empty();
         let result = self
             .inner
-            .set_times_at(fd, flags, path, accessed, modified)
+            .set_times_at(spot.dir(), flags, spot.name.clone(), accessed, modified)
             .await;
+        self.leave(spot)?;
         self.settle(&[&access], result)
     }
 
@@ -322,11 +301,17 @@ impl HostDescriptor for FilesView<'_> {
         // A second name for a file is a way to write to it, so its first name must be writable too.
         let old = self.access_at(&fd, &old_path, Write)?;
         let new = self.access_at(&new_fd, &new_path, Write)?;
+        let (from, to) = self
+            .both((&fd, &old_path, &old), (&new_fd, &new_path, &new))
+            .await?;
         self.state.quota.create()?;
+        let (old_name, new_name) = (from.name.clone(), to.name.clone());
         let result = self
             .inner
-            .link_at(fd, flags, old_path, new_fd, new_path)
+            .link_at(from.dir(), flags, old_name, to.dir(), new_name)
             .await;
+        self.leave(from)?;
+        self.leave(to)?;
         self.settle_created(&[&old, &new], result)
     }
 
@@ -342,16 +327,24 @@ impl HostDescriptor for FilesView<'_> {
             || open_flags.intersects(OpenFlags::CREATE | OpenFlags::TRUNCATE);
         let used = if writes { Write } else { Read };
         let access = self.access_at(&fd, &path, used)?;
-        let exists = self.refuse_special(&fd, path_flags, &path, &access).await?;
+        let change = if writes {
+            Change::Content
+        } else {
+            Change::Nothing
+        };
+        let (spot, exists) = self.end(&fd, path_flags, path, &access, change).await?;
         let creates = !exists && open_flags.contains(OpenFlags::CREATE);
         if creates {
             self.state.quota.create()?;
         }
         let root = access.root;
+        // What the path leads to was found out, and links in its place were not.
+        let path_flags = PathFlags::empty();
         let result = self
             .inner
-            .open_at(fd, path_flags, path, open_flags, flags)
+            .open_at(spot.dir(), path_flags, spot.name.clone(), open_flags, flags)
             .await;
+        self.leave(spot)?;
         if creates && result.is_err() {
             self.state.quota.not_created();
         }
@@ -374,7 +367,10 @@ impl HostDescriptor for FilesView<'_> {
         path: String,
     ) -> FsResult<()> {
         let access = self.access_at(&fd, &path, Write)?;
-        let result = self.inner.remove_directory_at(fd, path).await;
+        let spot = self.spot(&fd, &path, &access, Change::Directory).await?;
+        let name = spot.name.clone();
+        let result = self.inner.remove_directory_at(spot.dir(), name).await;
+        self.leave(spot)?;
         self.settle(&[&access], result)
     }
 
@@ -387,7 +383,16 @@ impl HostDescriptor for FilesView<'_> {
     ) -> FsResult<()> {
         let old = self.access_at(&fd, &old_path, Write)?;
         let new = self.access_at(&new_fd, &new_path, Write)?;
-        let result = self.inner.rename_at(fd, old_path, new_fd, new_path).await;
+        let (from, to) = self
+            .both((&fd, &old_path, &old), (&new_fd, &new_path, &new))
+            .await?;
+        let (old_name, new_name) = (from.name.clone(), to.name.clone());
+        let result = self
+            .inner
+            .rename_at(from.dir(), old_name, to.dir(), new_name)
+            .await;
+        self.leave(from)?;
+        self.leave(to)?;
         self.settle(&[&old, &new], result)
     }
 
@@ -398,14 +403,20 @@ impl HostDescriptor for FilesView<'_> {
         path: String,
     ) -> FsResult<()> {
         let access = self.access_at(&fd, &path, Write)?;
+        let spot = self.spot(&fd, &path, &access, Change::Content).await?;
         self.state.quota.create()?;
-        let result = self.inner.symlink_at(fd, target, path).await;
+        let name = spot.name.clone();
+        let result = self.inner.symlink_at(spot.dir(), target, name).await;
+        self.leave(spot)?;
         self.settle_created(&[&access], result)
     }
 
     async fn unlink_file_at(&mut self, fd: Resource<Descriptor>, path: String) -> FsResult<()> {
         let access = self.access_at(&fd, &path, Write)?;
-        let result = self.inner.unlink_file_at(fd, path).await;
+        let spot = self.spot(&fd, &path, &access, Change::Content).await?;
+        let name = spot.name.clone();
+        let result = self.inner.unlink_file_at(spot.dir(), name).await;
+        self.leave(spot)?;
         self.settle(&[&access], result)
     }
 

@@ -22,7 +22,8 @@ mod identity;
 #[cfg(test)]
 mod tests;
 
-use identity::{Identity, Spot, ancestors, identity, is_system};
+pub(super) use identity::is_system;
+use identity::{Identity, Spot, ancestors, identity};
 
 /// What no granted directory may reach.
 #[derive(Clone, Debug, Default)]
@@ -137,6 +138,19 @@ impl HeldRoots {
 
     pub(super) fn grant(&self, index: usize) -> Option<&HeldDir> {
         self.holdings.dirs.get(index)
+    }
+
+    /// Whether two roots guard the same places.
+    pub(super) fn guard_alike(&self, a: Root, b: Root) -> bool {
+        let unlocked = |root: Root| match root {
+            Root::Granted(index) => self.grant(index).map(|grant| &grant.unlock),
+            Root::Phantom => None,
+        };
+        a == b || unlocked(a) == unlocked(b)
+    }
+
+    pub(super) fn dir(&self, index: usize) -> Option<&Dir> {
+        self.dirs.get(index)
     }
 
     /// What the guest is handed at its start.

@@ -24,6 +24,7 @@ use crate::{
 };
 
 mod escape;
+mod guarded;
 mod quota;
 mod special;
 
@@ -64,8 +65,12 @@ impl Call {
             ]
             limits = {{ written = "{written}B", created = {created} }}"#
         );
-        let grants = granted(&tool, ALL_FILES);
-        let roots = FileRoots::open(&grants, dir.path(), &RootRules::default()).unwrap();
+        Self::on(dir, &granted(&tool, ALL_FILES))
+    }
+
+    /// A call with other grants, on a directory of its own.
+    fn on(dir: TempDir, grants: &toolcell_policy::GrantSet) -> Self {
+        let roots = FileRoots::open(grants, dir.path(), &RootRules::default()).unwrap();
         let recorder = Recorder::new(CallId::new("call_1"), None);
         Self {
             table: ResourceTable::new(),

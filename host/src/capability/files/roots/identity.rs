@@ -94,7 +94,7 @@ fn chain_of_nearest(path: &Path) -> Vec<Identity> {
 /// Whether a directory is on a file system that shows the kernel's own state instead of files. Under another name, by
 /// a bind mount for example, it would not be recognised by its path.
 #[cfg(target_os = "linux")]
-pub(super) fn is_system(dir: &File) -> io::Result<bool> {
+pub(crate) fn is_system(dir: &File) -> io::Result<bool> {
     let magic = rustix::fs::fstatfs(dir)?.f_type;
     Ok(SYSTEM_MAGIC
         .iter()
@@ -103,7 +103,7 @@ pub(super) fn is_system(dir: &File) -> io::Result<bool> {
 
 /// Elsewhere such file systems have no number; the list of names has to do.
 #[cfg(not(target_os = "linux"))]
-pub(super) fn is_system(_dir: &File) -> io::Result<bool> {
+pub(crate) fn is_system(_dir: &File) -> io::Result<bool> {
     Ok(false)
 }
 
@@ -128,4 +128,9 @@ const SYSTEM_MAGIC: &[u32] = &[
     0x4343_4853, // smackfs
     0x6573_5543, // the control file system of FUSE
     0x6e73_6673, // nsfs
+    0x5049_4446, // pidfs
+    0x6759_6969, // rpc_pipefs
+    0x6e66_7364, // nfsd
+    0x0765_5821, // resctrl
+    0xabba_1974, // xenfs
 ];
