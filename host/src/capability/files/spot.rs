@@ -268,7 +268,7 @@ impl FilesView<'_> {
 
     fn refuse_guarded(&self, access: &Access, place: &GuardedPlace) -> wasmtime_wasi::p2::FsError {
         debug_assert_eq!(access.used, PathUse::Write, "reading is never guarded");
-        self.refuse(&[access], &place.rule(), &place.reason())
+        self.refuse(&[access], &place.rule().to_string(), &place.reason())
     }
 }
 

@@ -75,7 +75,7 @@ impl Call {
         Self {
             table: ResourceTable::new(),
             wasi: WasiCtx::builder().build(),
-            state: FilesState::new(roots.held().clone(), Some(grants), recorder.clone()),
+            state: FilesState::new(roots.held().clone(), Some(grants.clone()), recorder.clone()),
             recorder,
             dir,
         }

@@ -209,3 +209,11 @@ proptest! {
         prop_assert!(matches!(standing("", &deeper, &others), Standing::Inside(_)));
     }
 }
+
+#[test]
+fn the_guide_lists_every_place() {
+    let guide = include_str!("../../../../../docs/policy.md");
+    for it in guarded_places() {
+        assert!(guide.contains(&format!("`{}`", it.place)), "{}", it.place);
+    }
+}
