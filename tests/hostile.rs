@@ -499,6 +499,7 @@ fn every_guest_is_run_by_a_test() {
         include_str!("embedding.rs"),
         include_str!("hostile.rs"),
         include_str!("mcp.rs"),
+        include_str!("plain.rs"),
     ];
     let mut text = sources.concat();
     for part in names(&tests().join("attacks")) {

@@ -23,6 +23,7 @@ const LEVELS: &[&[&str]] = &[
         "schema",
         "audit",
         "telemetry",
+        "values",
     ],
     &["capability"],
     &["package", "sandbox", "registry", "worker"],
@@ -41,6 +42,11 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[
         "registry",
         "sandbox",
         "preparing links the imports that the sandbox serves",
+    ),
+    (
+        "values",
+        "schema",
+        "what must hold for all types is checked with their schemas",
     ),
     ("sandbox", "registry", "a call runs a prepared tool"),
     (

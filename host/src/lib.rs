@@ -45,6 +45,7 @@ pub mod telemetry;
 #[cfg(any(test, feature = "test-support"))]
 pub mod testing;
 pub mod text;
+pub mod values;
 pub mod worker;
 
 pub use admission::AdmissionReport;

@@ -4,16 +4,22 @@
 mod contract;
 mod inspect;
 pub(crate) mod load;
+mod plain;
 
 use contract::Role;
 pub use inspect::{Inspection, inspect};
+use plain::Plain;
 
 use std::{path::Path, sync::Arc};
 
 use sha2::{Digest, Sha256};
 use toolcell_policy::{LockedPackage, Manifest};
 
-use crate::{Error, ErrorKind, Result, engine::hex};
+use crate::{
+    Error, ErrorKind, Result,
+    engine::hex,
+    values::{LeftOut, Shape},
+};
 
 /// The custom section that holds a package's manifest.
 pub const MANIFEST_SECTION: &str = "toolcell:manifest";
@@ -23,13 +29,16 @@ pub const MANIFEST_SECTION: &str = "toolcell:manifest";
 pub struct Package {
     manifest: Manifest,
     inspection: Inspection,
+    /// The functions that are its tools, where it does not export the contract's.
+    plain: Option<Plain>,
     digest: [u8; 32],
     bytes: Arc<[u8]>,
 }
 
 impl Package {
     /// Looks into a component and checks that this host can run it. `name` is the name of its file without `.wasm`;
-    /// a component without a manifest gets a default one with this name.
+    /// a component without a manifest gets a default one with this name. The tools of a component that does not export
+    /// this host's contract are its exported functions.
     ///
     /// # Errors
     ///
@@ -45,21 +54,31 @@ impl Package {
     }
 
     fn parse_as(role: Role, name: &str, bytes: Arc<[u8]>) -> Result<Self> {
-        let inspection = inspect(&bytes)?;
-        let manifest = match &inspection.manifest {
+        let (inspection, found) = inspect::look(&bytes)?;
+        let mut plain = (role == Role::Tool && contract::is_plain(&inspection))
+            .then(|| found.functions().map(Plain::new))
+            .transpose()?;
+        let mut manifest = match &inspection.manifest {
             Some(text) => {
                 Manifest::parse(&format!("{name}.wasm:tool.toml"), text).map_err(|problems| {
                     Error::new(ErrorKind::InvalidManifest, problems.to_string())
                         .with_source(problems)
                 })?
             }
-            None => Manifest::default_for(name),
+            None => match &mut plain {
+                Some(plain) => plain.manifest(name, &found.docs),
+                None => Manifest::default_for(name),
+            },
         };
-        contract::check(&inspection, &manifest, role)?;
+        contract::check(&inspection, &manifest, role, plain.as_ref())?;
+        if let Some(plain) = &plain {
+            plain.complete(&mut manifest)?;
+        }
         Ok(Self {
             digest: Sha256::digest(&bytes).into(),
             manifest,
             inspection,
+            plain,
             bytes,
         })
     }
@@ -84,6 +103,21 @@ impl Package {
     /// What is inside.
     pub fn inspection(&self) -> &Inspection {
         &self.inspection
+    }
+
+    /// Whether its tools are functions with WIT types of their own, and not those of this host's contract.
+    pub fn is_plain(&self) -> bool {
+        self.plain.is_some()
+    }
+
+    /// The exported functions that are no tools, of a package that [is plain](Self::is_plain).
+    pub fn left_out(&self) -> &[LeftOut] {
+        self.plain.as_ref().map_or(&[], Plain::left_out)
+    }
+
+    /// What the answers of a tool are, where it is a function with types of its own.
+    pub(crate) fn shape(&self, tool: &str) -> Option<Shape> {
+        self.plain.as_ref()?.shape(tool)
     }
 
     /// `sha256:` and the digest of the component in hexadecimal digits.

@@ -9,7 +9,7 @@ use toolcell_policy::{Decision, Rule, ToolDefinition, names};
 
 use crate::{
     Error, ErrorKind, Result, admission::Bounds, capability::files::FileRoots, sandbox::Executor,
-    schema::Schema,
+    schema::Schema, values::Shape,
 };
 
 /// How many similar names are suggested for one that does not exist.
@@ -27,6 +27,8 @@ pub(crate) struct Tool {
     pub(crate) access: Access,
     pub(crate) input: Schema,
     pub(crate) output: Option<Schema>,
+    /// What its answers are, where it is a function with types of its own.
+    pub(crate) shape: Option<Shape>,
     /// Where its calls run.
     pub(crate) executor: Arc<dyn Executor>,
     /// The limits on all of its calls together.

@@ -5,6 +5,7 @@ mod executor;
 #[cfg(test)]
 pub(crate) mod fixtures;
 mod outcome;
+mod plain;
 mod program;
 mod state;
 mod stdio;
@@ -34,6 +35,7 @@ use crate::{
 
 pub(crate) use executor::Executor;
 use outcome::Ended;
+use plain::Plain;
 pub(crate) use program::Program;
 use state::CallState;
 pub(crate) use state::{Parts, Setup};
@@ -44,11 +46,23 @@ pub(crate) use stdio::Streams;
 /// and its limits are looked at. It is short, so that even a full host of guests that never rest answers in time.
 const SLICE_TICKS: u64 = 2;
 
+/// What a component of the contract exports.
+const CONTRACT: &str = "toolcell:tool/tool@0.1.0";
+
 /// A component that is compiled and linked: a call only makes a store and copies memory images.
 #[derive(Clone)]
 pub(crate) struct Prepared {
     engine: Arc<Engine>,
-    pre: bindings::PureToolPre<CallState>,
+    entry: Entry,
+}
+
+/// How a tool is called.
+#[derive(Clone)]
+enum Entry {
+    /// Through the one function of the contract.
+    Contract(bindings::PureToolPre<CallState>),
+    /// Through a function with WIT types of its own.
+    Plain(Plain),
 }
 
 impl Prepared {
@@ -59,9 +73,14 @@ impl Prepared {
     /// `invalid_component` where an import has not the type that this host offers.
     pub(crate) fn new(engine: &Arc<Engine>, component: &Component) -> Result<Self> {
         let pre = link(engine, component)?;
+        let entry = if component.get_export_index(None, CONTRACT).is_some() {
+            Entry::Contract(bindings::PureToolPre::new(pre).map_err(misfit)?)
+        } else {
+            Entry::Plain(Plain::new(pre))
+        };
         Ok(Self {
             engine: Arc::clone(engine),
-            pre: bindings::PureToolPre::new(pre).map_err(misfit)?,
+            entry,
         })
     }
 }
@@ -116,14 +135,20 @@ impl Prepared {
         cancel: &CancellationToken,
     ) -> Finished<Answer> {
         let surroundings = Surroundings::of(&parts, cancel);
-        let (pre, tool) = (self.pre.clone(), tool.to_owned());
+        let (entry, tool) = (self.entry.clone(), tool.to_owned());
+        let max_output = surroundings.limits.output;
         let state = CallState::new(parts);
         confine(&self.engine, state, surroundings, |store| {
             Box::pin(async move {
-                let instance = pre.instantiate_async(&mut *store).await?;
-                let exported = instance.toolcell_tool_tool();
-                let answer = exported.call_call(store, &tool, &input).await?;
-                Ok(outcome::plain(answer))
+                match entry {
+                    Entry::Contract(pre) => {
+                        let instance = pre.instantiate_async(&mut *store).await?;
+                        let exported = instance.toolcell_tool_tool();
+                        let answer = exported.call_call(store, &tool, &input).await?;
+                        Ok(outcome::plain(answer))
+                    }
+                    Entry::Plain(plain) => plain.call(store, &tool, &input, max_output).await,
+                }
             })
         })
         .await

@@ -47,6 +47,17 @@ pub fn builder(policy: &str) -> Result<ToolHostBuilder> {
     Ok(ToolHost::builder().policy(policy).engine(engine))
 }
 
+/// Checks values between JSON and WIT types: a type and a value that are made of these bytes, and any JSON text. For
+/// fuzzers.
+///
+/// # Panics
+///
+/// Where a value does not come back as it was, where one does not fit the schema of its type, or where the schema cannot
+/// be used.
+pub fn check_values(bytes: &[u8], json: &str) {
+    crate::values::entropy::check(bytes, json);
+}
+
 /// The settings of the host's engine, for benchmarks that compare a call with the engine alone.
 pub fn engine_config() -> wasmtime::Config {
     crate::engine::config::config(crate::engine::limits::DEFAULT_CONCURRENCY, false)

@@ -359,6 +359,14 @@ fn check_output(tool: &Tool, content: Vec<Content>) -> Result<Answered, ToolFail
         Content::Text { text } => serde_json::from_str(text).ok(),
         _ => None,
     });
+    let json = match (tool.shape, content.first()) {
+        // Its one piece is the value itself, and text is no JSON here.
+        (Some(shape), Some(Content::Text { text })) => {
+            Some(shape.structured(Value::from(text.as_str())))
+        }
+        (Some(shape), _) => json.map(|json| shape.structured(json)),
+        (None, _) => json,
+    };
     let Some(json) = json else {
         return refuse("the tool declares an output schema, and answered no JSON".to_owned());
     };

@@ -206,6 +206,7 @@ impl Shared {
                 .as_ref()
                 .map(|it| schema("output", it))
                 .transpose()?,
+            shape: package.shape(&definition.name),
             executor: prepared.on(limits.fuel.is_some())?,
             bounds: Bounds::of_tool(&limits),
             definition: definition.clone(),

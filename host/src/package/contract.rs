@@ -2,13 +2,16 @@
 
 use toolcell_policy::Manifest;
 
-use super::Inspection;
+use super::{Inspection, plain::Plain};
 use crate::{Error, ErrorKind, Result};
 
 /// The version of `toolcell:tool` that this host speaks.
 pub(crate) const CONTRACT_VERSION: &str = "0.1.0";
 
 const CONTRACT: &str = "toolcell:tool/";
+
+/// What a tool of the contract exports, without the version.
+const EXPORTED: &str = "toolcell:tool/tool@";
 
 /// Interfaces of WASI 0.2 that are always linked: what the manifest did not request leads to nothing. Language
 /// runtimes import many of them unasked.
@@ -58,15 +61,21 @@ pub(super) enum Role {
 /// # Errors
 ///
 /// `invalid_component`.
-pub(super) fn check(inspection: &Inspection, manifest: &Manifest, role: Role) -> Result<()> {
+pub(super) fn check(
+    inspection: &Inspection,
+    manifest: &Manifest,
+    role: Role,
+    plain: Option<&Plain>,
+) -> Result<()> {
     let mut reasons: Vec<String> = inspection
         .imports
         .iter()
         .filter_map(|import| check_import(import, manifest).err())
         .collect();
-    let exported = match role {
-        Role::Tool => exports_tool(inspection),
-        Role::Program => exports_run(inspection),
+    let exported = match (role, plain) {
+        (Role::Tool, Some(plain)) => exports_functions(plain),
+        (Role::Tool, None) => exports_tool(inspection),
+        (Role::Program, _) => exports_run(inspection),
     };
     reasons.extend(exported.err());
     if reasons.is_empty() {
@@ -75,11 +84,32 @@ pub(super) fn check(inspection: &Inspection, manifest: &Manifest, role: Role) ->
     Err(Error::new(ErrorKind::InvalidComponent, reasons.join("; ")))
 }
 
+/// Whether a component does not export the contract, in no version.
+pub(super) fn is_plain(inspection: &Inspection) -> bool {
+    !inspection
+        .exports
+        .iter()
+        .any(|export| export.starts_with(EXPORTED))
+}
+
+fn exports_functions(plain: &Plain) -> Result<(), String> {
+    if !plain.is_empty() {
+        return Ok(());
+    }
+    let none = format!("it exports no `{EXPORTED}{CONTRACT_VERSION}`");
+    Err(match plain.reasons() {
+        None => format!("{none} and no function that could be a tool, so it is no tool"),
+        Some(reasons) => {
+            format!("{none}, and none of its functions can be a tool: {reasons}")
+        }
+    })
+}
+
 fn exports_tool(inspection: &Inspection) -> Result<(), String> {
     let offered: Vec<&str> = inspection
         .exports
         .iter()
-        .filter_map(|export| export.strip_prefix("toolcell:tool/tool@"))
+        .filter_map(|export| export.strip_prefix(EXPORTED))
         .collect();
     if offered.contains(&CONTRACT_VERSION) {
         return Ok(());

@@ -1,13 +1,14 @@
 //! Looks into a component without compiling or running it.
 
 use serde::Serialize;
-use wasmparser::{Encoding, Parser, Payload, Validator};
+use wasmparser::{Encoding, Parser, Payload, ValidPayload, Validator, types::Types};
 
 use super::MANIFEST_SECTION;
 use crate::{
     Error, ErrorKind, Result,
     engine::{config::features, limits},
     text::escape_control,
+    values::{self, DOCS_SECTION, Docs, Exported},
 };
 
 /// What a component is made of.
@@ -33,24 +34,69 @@ pub struct Inspection {
 /// `invalid_component` with the reason where the bytes are no component or exceed a limit on names, nesting or the
 /// size of the manifest.
 pub fn inspect(bytes: &[u8]) -> Result<Inspection> {
+    look(bytes).map(|(inspection, _)| inspection)
+}
+
+/// What is only needed of a component whose functions become tools.
+pub(super) struct Found {
+    types: Option<Types>,
+    exports: Vec<String>,
+    /// What its author wrote about its functions.
+    pub(super) docs: Docs,
+}
+
+impl Found {
+    /// The exported functions and their types.
+    ///
+    /// # Errors
+    ///
+    /// `invalid_component` where there are too many.
+    pub(super) fn functions(&self) -> Result<Vec<Exported>> {
+        let Some(types) = &self.types else {
+            return Ok(Vec::new());
+        };
+        let functions = values::functions_of_bytes(types.as_ref(), &self.exports);
+        if functions.len() > values::FUNCTIONS {
+            return Err(invalid(format!(
+                "it exports more than {} functions",
+                values::FUNCTIONS
+            )));
+        }
+        Ok(functions)
+    }
+}
+
+/// The same as [`inspect`], with what else was found.
+pub(super) fn look(bytes: &[u8]) -> Result<(Inspection, Found)> {
     check_magic(bytes)?;
     let mut walk = Walk::default();
+    let mut types = None;
     let mut validator = Validator::new_with_features(features());
     for payload in Parser::new(0).parse_all(bytes) {
         let payload = payload.map_err(|error| malformed(&error))?;
-        validator
+        let valid = validator
             .payload(&payload)
             .map_err(|error| malformed(&error))?;
+        if let ValidPayload::End(whole) = valid {
+            // The component itself ends last.
+            types = Some(whole);
+        }
         walk.visit(payload)?;
     }
     let manifest = walk.manifest()?;
-    Ok(Inspection {
+    let found = Found {
+        types,
+        exports: walk.exports.clone(),
+        docs: walk.docs.map(Docs::read).unwrap_or_default(),
+    };
+    let inspection = Inspection {
         bytes: bytes.len() as u64,
         imports: walk.imports,
         exports: walk.exports,
         core_modules: walk.core_modules,
         manifest,
-    })
+    };
+    Ok((inspection, found))
 }
 
 fn invalid(why: impl Into<String>) -> Error {
@@ -102,6 +148,7 @@ struct Walk<'a> {
     /// The manifests found at the top level, and in nested modules and components.
     top: Vec<&'a [u8]>,
     nested: Vec<&'a [u8]>,
+    docs: Option<&'a [u8]>,
 }
 
 impl<'a> Walk<'a> {
@@ -141,6 +188,11 @@ impl<'a> Walk<'a> {
                     &mut self.nested
                 };
                 found.push(section.data());
+            }
+            Payload::CustomSection(section)
+                if self.depth == 1 && section.name() == DOCS_SECTION =>
+            {
+                self.docs = Some(section.data());
             }
             _ => {}
         }
