@@ -15,6 +15,7 @@ mod cell;
 mod common;
 mod demo;
 mod help;
+mod lock;
 mod machine;
 mod policy;
 mod runs;

@@ -52,6 +52,8 @@ pub(crate) enum Verb {
     Policy(PolicyVerb),
     /// Put a project's policy in force
     Trust(TrustArgs),
+    /// Pin the policy's packages to what they are now
+    Lock(LockArgs),
     /// Check and show the audit log
     #[command(subcommand)]
     Audit(AuditVerb),
@@ -72,7 +74,7 @@ pub(crate) enum Verb {
 pub(crate) const GROUPS: &[(&str, &[&str])] = &[
     ("Run", &["demo", "run", "call", "serve"]),
     ("Author", &["inspect"]),
-    ("Secure", &["policy", "trust", "audit"]),
+    ("Secure", &["policy", "trust", "lock", "audit"]),
     ("Inspect", &["tools", "doctor", "explain", "completions"]),
 ];
 
@@ -245,6 +247,18 @@ pub(crate) struct TrustArgs {
     /// No longer trust it
     #[arg(long, conflicts_with = "yes")]
     pub(crate) revoke: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LockArgs {
+    /// Change nothing, and fail where the lock file does not say what is there
+    #[arg(long)]
+    pub(crate) check: bool,
+    /// Record what changed without being asked
+    #[arg(long, conflicts_with = "check")]
+    pub(crate) yes: bool,
+    #[command(flatten)]
+    pub(crate) policy: PolicyOptions,
 }
 
 #[derive(Debug, Subcommand)]

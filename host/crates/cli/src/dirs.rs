@@ -13,6 +13,9 @@ pub(crate) const SYSTEM_POLICY: &str = "/etc/toolcell/toolcell.toml";
 /// The name of a policy file.
 pub(crate) const POLICY_FILE: &str = "toolcell.toml";
 
+/// The extension of lock files, which lie beside their policy and have its name otherwise.
+pub(crate) const LOCK_EXTENSION: &str = "lock";
+
 /// The directories of this user.
 #[derive(Clone, Debug)]
 pub(crate) struct Dirs {
@@ -96,12 +99,24 @@ pub(crate) fn create_private(dir: &std::path::Path) -> Result<(), Failure> {
 
 /// Replaces a file at once, readable by this user only: a reader sees the old or the new content.
 pub(crate) fn write_private(path: &std::path::Path, content: &[u8]) -> Result<(), Failure> {
-    use std::io::Write as _;
     let dir = path.parent().unwrap_or(std::path::Path::new("."));
     create_private(dir)?;
+    replace(path, content, 0o600)
+}
+
+/// Replaces a file at once. `mode` is what the file may be at most; the process's mask holds for it as for every file.
+pub(crate) fn replace(path: &std::path::Path, content: &[u8], mode: u32) -> Result<(), Failure> {
+    use std::{io::Write as _, os::unix::fs::PermissionsExt as _};
+    let dir = match path.parent() {
+        Some(dir) if !dir.as_os_str().is_empty() => dir,
+        _ => std::path::Path::new("."),
+    };
     let failed = |error: &std::io::Error| Failure::io("write", path, error);
-    // A temporary file is created with mode 0600 and random name, in the same directory so that it can be renamed.
-    let mut file = tempfile::NamedTempFile::new_in(dir).map_err(|error| failed(&error))?;
+    // A temporary file has a random name, and lies in the same directory so that it can be renamed.
+    let mut file = tempfile::Builder::new()
+        .permissions(std::fs::Permissions::from_mode(mode))
+        .tempfile_in(dir)
+        .map_err(|error| failed(&error))?;
     file.write_all(content).map_err(|error| failed(&error))?;
     file.as_file().sync_all().map_err(|error| failed(&error))?;
     file.persist(path).map_err(|error| failed(&error.error))?;

@@ -106,7 +106,8 @@ pub(crate) fn manifests(layers: &Layers) -> Result<Vec<Manifest>, Failure> {
     Ok(manifests)
 }
 
-fn package(origin: &Origin, base: Option<&str>) -> Result<Package, Failure> {
+/// The package that a policy means.
+pub(crate) fn package(origin: &Origin, base: Option<&str>) -> Result<Package, Failure> {
     match origin {
         Origin::Builtin(name) => builtin(name),
         Origin::Path(path) => read_package(&Path::new(base.unwrap_or(".")).join(path)),

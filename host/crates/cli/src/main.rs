@@ -11,6 +11,7 @@ mod failure;
 mod files;
 mod hosts;
 mod interrupt;
+mod locks;
 mod models;
 mod output;
 mod policies;

@@ -8,7 +8,7 @@ use std::{
 };
 
 use toolcell::ErrorKind;
-use toolcell_policy::{Layer, Layers, LimitUnit, Limits, Policy};
+use toolcell_policy::{Layer, Layers, LimitUnit, Limits, Lock, Policy};
 
 use crate::{
     args::PolicyOptions,
@@ -16,7 +16,7 @@ use crate::{
     env,
     failure::Failure,
     files,
-    trusted::{Trust, Trusted},
+    trusted::{Content, Trust, Trusted},
 };
 
 /// The name that `--limit` has in rules.
@@ -27,6 +27,8 @@ pub(crate) struct InForce {
     pub(crate) layers: Layers,
     /// The files that make it up, the highest layer first.
     pub(crate) files: Vec<(Layer, PathBuf)>,
+    /// The project's policy as a person trusted it; none for a file that was named.
+    pub(crate) trusted: Option<(PathBuf, Content)>,
     /// Where the audit log is.
     pub(crate) audit: PathBuf,
 }
@@ -41,12 +43,14 @@ pub(crate) fn load(options: &PolicyOptions, dirs: &Dirs) -> Result<InForce, Fail
         mut files,
         ..
     } = above(dirs)?;
-    if let Some((path, text)) = project(options, dirs)? {
+    let mut trusted = None;
+    if let Some((path, content)) = project(options, dirs)? {
         let name = path
             .file_name()
             .map_or(dirs::POLICY_FILE.into(), |name| name.to_string_lossy());
-        layers = layers.with(Layer::Project, parse(&path, &name, &text)?);
-        files.push((Layer::Project, path));
+        layers = layers.with(Layer::Project, parse(&path, &name, &content)?);
+        files.push((Layer::Project, path.clone()));
+        trusted = options.policy.is_none().then_some((path, content));
     }
     if !options.limits.is_empty() {
         layers = layers.with(Layer::Session, session(&options.limits)?);
@@ -58,6 +62,7 @@ pub(crate) fn load(options: &PolicyOptions, dirs: &Dirs) -> Result<InForce, Fail
     Ok(InForce {
         layers,
         files,
+        trusted,
         audit,
     })
 }
@@ -75,8 +80,9 @@ pub(crate) fn above(dirs: &Dirs) -> Result<InForce, Failure> {
         (Layer::User, dirs.user_policy(), "user toolcell.toml"),
     ];
     for (layer, path, name) in own {
-        if let Some(text) = read_if_there(&path)? {
-            layers = layers.with(layer, parse(&path, name, &text)?);
+        if let Some(policy) = read_if_there(&path)? {
+            let lock = read_lock(&path)?;
+            layers = layers.with(layer, parse(&path, name, &Content { policy, lock })?);
             files.push((layer, path));
         }
     }
@@ -84,6 +90,7 @@ pub(crate) fn above(dirs: &Dirs) -> Result<InForce, Failure> {
     Ok(InForce {
         layers,
         files,
+        trusted: None,
         audit,
     })
 }
@@ -112,11 +119,15 @@ pub(crate) fn audit_in_force() -> Result<PathBuf, Failure> {
     Ok(load(&from_environment(), &dirs).map_or_else(|_| dirs.audit(), |in_force| in_force.audit))
 }
 
-/// Reads a policy file and tells it where it lies. `name` stands in rules, which the audit log and models see: it must
+/// Reads a policy with its lock file, and tells it where it lies. `name` stands in rules, which the audit log and models see: it must
 /// hold no path of this machine. Diagnostics are for the person here, so they show the path.
-pub(crate) fn parse(path: &Path, name: &str, text: &str) -> Result<Policy, Failure> {
-    let policy =
+pub(crate) fn parse(path: &Path, name: &str, content: &Content) -> Result<Policy, Failure> {
+    let text = &content.policy;
+    let mut policy =
         Policy::parse(name, text).or_else(|_| Policy::parse(&path.display().to_string(), text))?;
+    if let Some(lock) = &content.lock {
+        policy = policy.with_lock(Lock::parse(&lock_path(path).display().to_string(), lock)?);
+    }
     let absolute = std::path::absolute(path).map_err(|error| Failure::io("find", path, &error))?;
     let base = absolute.parent().unwrap_or(Path::new("/"));
     match base.to_str() {
@@ -150,6 +161,44 @@ pub(crate) fn read(path: &Path) -> Result<String, Failure> {
     files::read_text(path, limit).map_err(|error| failed(&error))
 }
 
+/// The lock file of a policy: `toolcell.lock` for `toolcell.toml`, always beside it.
+pub(crate) fn lock_path(policy: &Path) -> PathBuf {
+    policy.with_extension(dirs::LOCK_EXTENSION)
+}
+
+/// Reads a policy and the lock file beside it, where there is one.
+pub(crate) fn read_content(path: &Path) -> Result<Content, Failure> {
+    Ok(Content {
+        policy: read(path)?,
+        lock: read_lock(path)?,
+    })
+}
+
+fn read_lock(policy: &Path) -> Result<Option<String>, Failure> {
+    let path = lock_path(policy);
+    if path == policy {
+        return Ok(None);
+    }
+    let failed = |error: &io::Error| Failure {
+        kind: ErrorKind::InvalidPolicy,
+        ..Failure::io("read the lock file", &path, error)
+    };
+    match fs::metadata(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(failed(&error)),
+        Ok(metadata) if !metadata.is_file() => {
+            // A pipe without a writer would keep us waiting.
+            let message = format!("the lock file {} is no regular file", path.display());
+            return Err(Failure::new(ErrorKind::InvalidPolicy, message)
+                .help("remove it and run `toolcell lock`"));
+        }
+        Ok(_) => {}
+    }
+    let limit = toolcell_policy::lock::MAX_LOCK_BYTES as u64;
+    let text = files::read_text(&path, limit).map_err(|error| failed(&error))?;
+    Ok(Some(text))
+}
+
 fn read_if_there(path: &Path) -> Result<Option<String>, Failure> {
     match fs::exists(path) {
         Ok(false) => Ok(None),
@@ -175,16 +224,19 @@ pub(crate) fn nearest() -> Result<Option<PathBuf>, Failure> {
 
 /// The file of the project layer: the one that was named, which counts as trusted, or the nearest one if a person
 /// trusted it.
-fn project(options: &PolicyOptions, dirs: &Dirs) -> Result<Option<(PathBuf, String)>, Failure> {
+fn project(options: &PolicyOptions, dirs: &Dirs) -> Result<Option<(PathBuf, Content)>, Failure> {
     if let Some(path) = &options.policy {
-        return Ok(Some((path.clone(), read(path)?)));
+        return Ok(Some((path.clone(), read_content(path)?)));
     }
     let Some(path) = nearest()? else {
         return Ok(None);
     };
-    let text = read(&path)?;
-    let message = match Trusted::read(&dirs.trusted())?.check(&path, text.as_bytes()) {
-        Trust::Trusted => return Ok(Some((path, text))),
+    let content = read_content(&path)?;
+    let message = match Trusted::read(&dirs.trusted())?.check(&path, &content) {
+        Trust::Trusted => return Ok(Some((path, content))),
+        Trust::Changed if content.lock.is_some() => {
+            "or its lock file changed since you trusted them"
+        }
         Trust::Changed => "changed since you trusted it",
         Trust::Unknown => "is not trusted yet",
     };

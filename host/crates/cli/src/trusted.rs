@@ -1,4 +1,5 @@
-//! Which policy files a person trusted: their digests, by path.
+//! Which policy files a person trusted: their digests, by path. A lock file belongs to its policy: whoever can change
+//! one can change the other, so both are trusted together.
 
 use std::{
     collections::BTreeMap,
@@ -18,6 +19,24 @@ use crate::{dirs, failure::Failure};
 pub(crate) struct Trusted {
     /// SHA-256 in hexadecimal of each trusted file, by its absolute path.
     policies: BTreeMap<PathBuf, String>,
+}
+
+/// What a person trusts: a policy, with the lock file beside it where there is one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Content {
+    pub(crate) policy: String,
+    pub(crate) lock: Option<String>,
+}
+
+impl Content {
+    /// SHA-256 in lower-case hexadecimal: of the policy alone, or of both digests. No policy looks like two digests.
+    pub(crate) fn digest(&self) -> String {
+        let policy = digest(self.policy.as_bytes());
+        match &self.lock {
+            None => policy,
+            Some(lock) => digest(format!("{policy}\n{}\n", digest(lock.as_bytes())).as_bytes()),
+        }
+    }
 }
 
 /// What is known of a file.
@@ -60,17 +79,17 @@ impl Trusted {
     }
 
     /// Whether this content of a file is trusted.
-    pub(crate) fn check(&self, file: &Path, content: &[u8]) -> Trust {
+    pub(crate) fn check(&self, file: &Path, content: &Content) -> Trust {
         match self.policies.get(file) {
-            Some(known) if *known == digest(content) => Trust::Trusted,
+            Some(known) if *known == content.digest() => Trust::Trusted,
             Some(_) => Trust::Changed,
             None => Trust::Unknown,
         }
     }
 
     /// Trusts this content of a file.
-    pub(crate) fn add(&mut self, file: &Path, content: &[u8]) {
-        self.policies.insert(file.to_owned(), digest(content));
+    pub(crate) fn add(&mut self, file: &Path, content: &Content) {
+        self.policies.insert(file.to_owned(), content.digest());
     }
 
     /// Trusts the file no longer; says whether it did before.
@@ -91,24 +110,54 @@ pub(crate) fn digest(content: &[u8]) -> String {
 mod tests {
     use super::*;
 
+    fn content(policy: &str, lock: Option<&str>) -> Content {
+        Content {
+            policy: policy.to_owned(),
+            lock: lock.map(str::to_owned),
+        }
+    }
+
+    #[test]
+    fn a_lock_file_is_trusted_with_its_policy() {
+        let file = Path::new("/project/toolcell.toml");
+        let mut trusted = Trusted::default();
+        trusted.add(file, &content("a", Some("lock")));
+        assert_eq!(
+            trusted.check(file, &content("a", Some("lock"))),
+            Trust::Trusted
+        );
+        for other in [
+            content("a", None),
+            content("a", Some("")),
+            content("a", Some("lock2")),
+            content("b", Some("lock")),
+            content("alock", None),
+        ] {
+            assert_eq!(trusted.check(file, &other), Trust::Changed, "{other:?}");
+        }
+        // A policy alone has the digest that it always had.
+        assert_eq!(content("a", None).digest(), digest(b"a"));
+    }
+
     #[test]
     fn trust_is_for_one_content_of_one_file() {
         let dir = tempfile::tempdir().unwrap();
         let list = dir.path().join("state/trusted.json");
         let file = Path::new("/project/toolcell.toml");
         let mut trusted = Trusted::read(&list).unwrap();
-        assert_eq!(trusted.check(file, b"a"), Trust::Unknown);
-        trusted.add(file, b"a");
+        let [a, b] = ["a", "b"].map(|policy| content(policy, None));
+        assert_eq!(trusted.check(file, &a), Trust::Unknown);
+        trusted.add(file, &a);
         trusted.write(&list).unwrap();
         let mut trusted = Trusted::read(&list).unwrap();
-        assert_eq!(trusted.check(file, b"a"), Trust::Trusted);
-        assert_eq!(trusted.check(file, b"b"), Trust::Changed);
+        assert_eq!(trusted.check(file, &a), Trust::Trusted);
+        assert_eq!(trusted.check(file, &b), Trust::Changed);
         assert_eq!(
-            trusted.check(Path::new("/other/toolcell.toml"), b"a"),
+            trusted.check(Path::new("/other/toolcell.toml"), &a),
             Trust::Unknown
         );
         assert!(trusted.remove(file) && !trusted.remove(file));
-        assert_eq!(trusted.check(file, b"a"), Trust::Unknown);
+        assert_eq!(trusted.check(file, &a), Trust::Unknown);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::{
     dirs::{self, Dirs},
     env, exit,
     failure::{self, Failure},
-    output, policies,
+    locks, output, policies,
     style::{self, paint},
 };
 
@@ -82,6 +82,7 @@ pub(crate) async fn doctor() -> Outcome {
         checks.push(directory("state", &dirs.state, env::STATE_DIR));
         checks.push(directory("cache", &dirs.cache, env::CACHE_DIR));
         checks.push(policy(dirs));
+        checks.extend(lock(dirs));
         checks.push(audit_log());
     }
     checks.push(key());
@@ -254,6 +255,34 @@ fn policy(dirs: &Dirs) -> Check {
         }
         Err(failure) => Check::failed("policy", failure),
     }
+}
+
+/// Whether the packages in force are pinned, where there is any that could be. A policy that cannot be read was told.
+fn lock(dirs: &Dirs) -> Option<Check> {
+    let in_force = policies::load(&policies::from_environment(), dirs).ok()?;
+    let differing = match locks::differing(&in_force.layers) {
+        Ok(differing) => differing,
+        Err(failure) => return Some(Check::failed("lock", failure)),
+    };
+    if !differing.is_empty() {
+        let what = format!("not as locked: {}", differing.join(", "));
+        let help = "`toolcell lock --check` says what changed";
+        return Some(Check::new("lock", Level::Fail, what).help(help));
+    }
+    if let Some(note) = locks::unpinned(&in_force.layers) {
+        return Some(Check::new("lock", Level::Note, note));
+    }
+    let policies = in_force.layers.iter();
+    let pinned: usize = policies
+        .filter_map(|(_, policy)| policy.lock())
+        .map(|lock| lock.packages().count())
+        .sum();
+    (pinned > 0).then(|| {
+        Check::ok(
+            "lock",
+            format!("{} as locked", style::count(pinned, "package")),
+        )
+    })
 }
 
 fn audit_log() -> Check {

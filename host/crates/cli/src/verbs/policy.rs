@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde_json::json;
 use toolcell::{ErrorKind, text::escape_control};
-use toolcell_policy::{Access, Layers, Manifest, Policy, Problem, explain_access};
+use toolcell_policy::{Access, Layers, Lock, Manifest, Policy, Problem, explain_access};
 
 use crate::{
     app::Outcome,
@@ -12,7 +12,8 @@ use crate::{
     dirs::Dirs,
     exit,
     failure::Failure,
-    hosts, output, policies,
+    hosts, locks, output,
+    policies::{self, InForce},
     style::{self, paint},
 };
 
@@ -35,8 +36,12 @@ fn check(files: &[PathBuf]) -> Outcome {
     }
     let mut problems: Vec<Problem> = Vec::new();
     for file in files {
-        let text = policies::read(file)?;
-        if let Err(found) = Policy::parse(&file.display().to_string(), &text) {
+        let content = policies::read_content(file)?;
+        if let Err(found) = Policy::parse(&file.display().to_string(), &content.policy) {
+            problems.extend(found.iter().cloned());
+        }
+        let lock = policies::lock_path(file).display().to_string();
+        if let Some(Err(found)) = content.lock.map(|text| Lock::parse(&lock, &text)) {
             problems.extend(found.iter().cloned());
         }
     }
@@ -65,7 +70,28 @@ fn check_in_force() -> Outcome {
     for manifest in hosts::manifests(&in_force.layers)? {
         problems.extend(in_force.layers.problems_for(&manifest));
     }
+    if problems.is_empty() {
+        check_locks(&in_force)?;
+    }
     checked(&names, problems)
+}
+
+/// Packages that are not what was locked are an error, and packages that nothing pins are worth a note.
+fn check_locks(in_force: &InForce) -> Result<(), Failure> {
+    let differing = locks::differing(&in_force.layers)?;
+    if !differing.is_empty() {
+        let count = style::count(differing.len(), "package");
+        let mut failure = Failure::check(
+            ErrorKind::DigestMismatch,
+            format!("{count} not as locked: {}", differing.join(", ")),
+        );
+        failure.help = Some("`toolcell lock --check` says what changed".to_owned());
+        return Err(failure);
+    }
+    if let Some(note) = locks::unpinned(&in_force.layers) {
+        output::note(paint(style::NOTE, format_args!("note: {note}")));
+    }
+    Ok(())
 }
 
 fn checked(names: &[String], problems: Vec<Problem>) -> Outcome {

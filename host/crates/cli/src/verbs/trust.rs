@@ -15,7 +15,7 @@ use crate::{
     failure::Failure,
     output, policies, prompt,
     style::{self, paint},
-    trusted::{Trust, Trusted, digest},
+    trusted::{Trust, Trusted},
 };
 
 pub(crate) fn trust(arguments: &TrustArgs) -> Outcome {
@@ -38,21 +38,21 @@ pub(crate) fn trust(arguments: &TrustArgs) -> Outcome {
         });
         return Ok(exit::OK);
     }
-    let text = policies::read(&path)?;
+    let content = policies::read_content(&path)?;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let policy = policies::parse(&path, &name, &text)?;
-    let before = trusted.check(&path, text.as_bytes());
+    let policy = policies::parse(&path, &name, &content)?;
+    let before = trusted.check(&path, &content);
     if before != Trust::Trusted {
         if !output::json() {
             output::note(plain_words(&path.display().to_string(), &policy, before));
         }
         confirm(arguments.yes)?;
-        trusted.add(&path, text.as_bytes());
+        trusted.add(&path, &content);
         trusted.write(&list)?;
     }
     let value = json!({
         "file": path.display().to_string(),
-        "digest": format!("sha256:{}", digest(text.as_bytes())),
+        "digest": format!("sha256:{}", content.digest()),
         "trusted": true,
         "was_trusted": before == Trust::Trusted,
     });
@@ -134,6 +134,19 @@ fn plain_words(path: &str, policy: &Policy, before: Trust) -> String {
     }
     if !any {
         text.push_str("  nothing: it lists no tools\n");
+    }
+    if let Some(lock) = policy.lock() {
+        text.push_str("Its lock file pins these packages, exactly as they were then:\n");
+        for package in lock.packages() {
+            let line = format!(
+                "{} {} from {}",
+                package.name(),
+                package.version(),
+                package.from()
+            );
+            let digest = paint(style::DIM, package.component());
+            text.push_str(&format!("  {} {digest}\n", style::one_line(&line, 120)));
+        }
     }
     if let Some(audit) = policy.audit_path() {
         text.push_str(&format!(
