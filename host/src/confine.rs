@@ -79,7 +79,7 @@ pub fn apply(plan: &Plan<'_>) -> ConfinementReport {
 }
 
 impl Kernel {
-    /// What this machine offers. It changes nothing and costs a few system calls.
+    /// What this machine offers. It leaves nothing behind and costs a few system calls.
     pub fn probe() -> Self {
         system::probe()
     }

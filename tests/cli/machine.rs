@@ -20,6 +20,17 @@ fn doctor_reports_what_it_finds() {
     let json = cell.run(&["doctor", "--json"]).exits(0).json();
     assert_eq!(json["data"]["environment"]["ANTHROPIC_API_KEY"], "(set)");
     assert_eq!(json["data"]["failed"], 0);
+    let confinement = &json["data"]["confinement"];
+    let level = confinement["level"].as_str().unwrap();
+    assert!(shown.stdout.contains(&format!("confinement {level}: ")));
+    // Every part is there, or the reason why not.
+    for part in ["landlock", "seccomp", "openat2", "memory_cgroup"] {
+        let part = &confinement["kernel"][part];
+        assert!(part == "reached" || part["missing"].is_string(), "{part}");
+    }
+    if cfg!(not(target_os = "linux")) {
+        assert_eq!(level, "none");
+    }
 }
 
 #[test]

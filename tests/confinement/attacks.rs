@@ -33,6 +33,9 @@ const DATA: u64 = 512 << 20;
 /// The largest file that a confined process may write.
 pub(crate) const FILE: u64 = 1 << 20;
 
+/// All memory of a process in a control group.
+pub(crate) const CGROUP: u64 = 64 << 20;
+
 type Attack = fn(&Scene) -> io::Result<()>;
 
 /// Runs in a process of its own: `NAME WALL PARENT DIR MORE...`.
@@ -213,6 +216,13 @@ const ATTACKS: &[(&str, Attack)] = &[
     ("be_dumpable", |_| {
         check(unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 1, 0, 0, 0) }).map(drop)
     }),
+    (
+        "is_dumpable",
+        |_| match rustix::process::dumpable_behavior()? {
+            rustix::process::DumpableBehavior::Dumpable => Ok(()),
+            other => Err(io::Error::other(format!("{other:?}"))),
+        },
+    ),
     ("raise_limits", |_| {
         let limit = getrlimit(Resource::Nofile);
         Ok(setrlimit(Resource::Nofile, limit)?)
@@ -228,6 +238,13 @@ const ATTACKS: &[(&str, Attack)] = &[
         memory
             .try_reserve_exact(usize::try_from(2 * DATA).unwrap())
             .map_err(io::Error::other)
+    }),
+    ("fill_memory_when_told", |_| {
+        println!("ready");
+        io::stdin().read_line(&mut String::new())?;
+        let memory = vec![1u8; usize::try_from(CGROUP).unwrap() * 2];
+        assert_eq!(std::hint::black_box(&memory)[memory.len() - 1], 1);
+        Ok(())
     }),
     ("allocate_by_protection", |_| {
         use rustix::mm::{MapFlags, MprotectFlags, ProtFlags};
@@ -255,7 +272,7 @@ const ATTACKS: &[(&str, Attack)] = &[
     }),
     ("compute_long", |_| {
         let (start, mut sum) = (Instant::now(), 0u64);
-        while processor_time() < Duration::from_millis(1900)
+        while processor_time() < Duration::from_millis(1300)
             && start.elapsed() < Duration::from_secs(60)
         {
             sum = sum.wrapping_mul(31).wrapping_add(7);

@@ -7,12 +7,16 @@ use std::{
     fs,
     io::{BufRead as _, BufReader, Write as _},
     net::TcpListener,
-    process::Stdio,
+    process::{Output, Stdio},
 };
 
-use toolcell::{ConfinementLevel, ConfinementReport, Kernel};
+use toolcell::{
+    ConfinementLevel, ConfinementReport, ConfinementStep, Kernel,
+    testing::confine::cgroup::MemoryCgroup,
+};
 
 use crate::{
+    attacks::CGROUP,
     harness::Test,
     stage::{CANARY, Fate, Stage, Wall, fate},
 };
@@ -32,6 +36,10 @@ pub(crate) const ALL: &[Test] = &[
         calls_that_no_tool_makes_kill,
     ),
     ("limits_hold", limits_hold),
+    (
+        "a_control_group_limits_all_memory",
+        a_control_group_limits_all_memory,
+    ),
     ("limits_cannot_be_raised", limits_cannot_be_raised),
     ("no_core_is_dumped", no_core_is_dumped),
     (
@@ -223,9 +231,45 @@ fn limits_hold() {
     });
 }
 
+fn a_control_group_limits_all_memory() {
+    use std::io::Read as _;
+    let ended = |limited: bool| {
+        let stage = Stage::new();
+        let mut child = stage
+            .command("fill_memory_when_told", Wall::Down, &[])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut output = BufReader::new(child.stdout.take().unwrap());
+        output.read_line(&mut String::new()).unwrap();
+        let group = limited.then(|| MemoryCgroup::around(child.id(), CGROUP).unwrap());
+        drop(child.stdin.take());
+        let mut stdout = Vec::new();
+        output.read_to_end(&mut stdout).unwrap();
+        let status = child.wait().unwrap();
+        drop(group);
+        fate(&Output {
+            status,
+            stdout,
+            stderr: Vec::new(),
+        })
+    };
+    assert_eq!(ended(false), Fate::Won);
+    if let ConfinementStep::Missing(why) = Kernel::probe().memory_cgroup {
+        // Few users may make one; then there is nothing to see but the reason.
+        println!("no control group can be made here: {why}");
+        return;
+    }
+    assert_eq!(ended(true), Fate::Killed(libc::SIGKILL));
+}
+
 fn limits_cannot_be_raised() {
     refused("raise_limits", &[libc::EPERM]);
     refused("be_dumpable", &[libc::EPERM]);
+    both(&Stage::new, "is_dumpable", &[], |fate| {
+        *fate == Fate::Refused("NotDumpable".to_owned())
+    });
 }
 
 fn no_core_is_dumped() {

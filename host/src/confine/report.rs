@@ -158,7 +158,7 @@ impl ConfinementReport {
 }
 
 /// What a machine offers to confine a worker with.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Kernel {
     /// The version of Landlock that it offers; 0 where there is none.

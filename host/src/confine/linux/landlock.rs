@@ -77,3 +77,109 @@ pub(super) fn absence() -> &'static str {
         _ => "the kernel has no Landlock (Linux 5.13 and later)",
     }
 }
+
+/// Landlock alone, which restricts the thread that asks for it and no other. `tests/confinement.rs` tries it together
+/// with all the rest.
+#[cfg(test)]
+mod tests {
+    use std::{
+        fs::{self, File},
+        io::{self, ErrorKind},
+        net::{TcpListener, TcpStream},
+        os::{fd::AsFd as _, unix::net::UnixListener},
+        path::Path,
+        thread,
+    };
+
+    use super::*;
+
+    /// The outcome of `attempt` with no restriction, and with `ro` and `rw` granted.
+    fn both(attempt: fn(&Path) -> io::Result<()>) -> (io::Result<()>, io::Result<()>) {
+        let tried = |restricted: bool| {
+            let dir = tempfile::tempdir().unwrap();
+            for name in ["ro", "rw", "out"] {
+                fs::create_dir(dir.path().join(name)).unwrap();
+                fs::write(dir.path().join(name).join("file"), "text").unwrap();
+            }
+            let path = dir.path().to_owned();
+            let thread = thread::spawn(move || {
+                let (ro, rw) = (File::open(path.join("ro"))?, File::open(path.join("rw"))?);
+                if restricted {
+                    rustix::thread::set_no_new_privs(true)?;
+                    let dirs = [(ro.as_fd(), Access::Read), (rw.as_fd(), Access::Write)];
+                    let (abi, step) = restrict(&dirs);
+                    assert!(abi >= 4 && step.is_reached(), "{abi} {step:?}");
+                }
+                attempt(&path)
+            });
+            thread.join().unwrap()
+        };
+        (tried(false), tried(true))
+    }
+
+    fn refused(attempt: fn(&Path) -> io::Result<()>) {
+        let (free, restricted) = both(attempt);
+        free.unwrap();
+        let kind = restricted.unwrap_err().kind();
+        let kinds = [ErrorKind::PermissionDenied, ErrorKind::CrossesDevices];
+        assert!(kinds.contains(&kind), "{kind:?}");
+    }
+
+    fn allowed(attempt: fn(&Path) -> io::Result<()>) {
+        both(attempt).1.unwrap();
+    }
+
+    #[test]
+    fn what_is_granted_works() {
+        allowed(|dir| fs::read(dir.join("ro/file")).map(drop));
+        allowed(|dir| fs::read_dir(dir.join("ro")).map(drop));
+        allowed(|dir| fs::write(dir.join("rw/file"), "shorter"));
+        allowed(|dir| fs::create_dir_all(dir.join("rw/a/b")));
+        allowed(|dir| std::os::unix::fs::symlink("file", dir.join("rw/link")));
+        allowed(|dir| {
+            fs::create_dir(dir.join("rw/sub"))?;
+            fs::rename(dir.join("rw/file"), dir.join("rw/sub/file"))?;
+            fs::remove_dir_all(dir.join("rw/sub"))
+        });
+    }
+
+    #[test]
+    fn what_is_not_granted_does_not() {
+        refused(|dir| fs::read(dir.join("out/file")).map(drop));
+        refused(|dir| fs::read(dir.join("rw/../out/file")).map(drop));
+        refused(|dir| fs::read_dir(dir.join("out")).map(drop));
+        refused(|dir| fs::write(dir.join("out/file"), "x"));
+        refused(|dir| fs::remove_file(dir.join("out/file")));
+        refused(|dir| fs::rename(dir.join("rw/file"), dir.join("out/moved")));
+        refused(|dir| fs::rename(dir.join("ro/file"), dir.join("rw/moved")));
+        refused(|dir| fs::hard_link(dir.join("ro/file"), dir.join("rw/linked")));
+        refused(|dir| fs::write(dir.join("ro/file"), "x"));
+        refused(|dir| {
+            use rustix::fs::{CWD, Mode, OFlags};
+            let flags = OFlags::RDONLY | OFlags::TRUNC;
+            rustix::fs::openat(CWD, dir.join("ro/file"), flags, Mode::empty())?;
+            Ok(())
+        });
+    }
+
+    #[test]
+    fn special_files_are_not_made_where_writing_is_granted() {
+        refused(|dir| node(dir, rustix::fs::FileType::Fifo));
+        refused(|dir| node(dir, rustix::fs::FileType::Socket));
+        refused(|dir| UnixListener::bind(dir.join("rw/socket")).map(drop));
+    }
+
+    fn node(dir: &Path, kind: rustix::fs::FileType) -> io::Result<()> {
+        let (path, mode) = (dir.join("rw/node"), rustix::fs::Mode::RUSR);
+        Ok(rustix::fs::mknodat(rustix::fs::CWD, path, kind, mode, 0)?)
+    }
+
+    #[test]
+    fn no_connection_is_made_or_taken() {
+        refused(|_| TcpListener::bind("127.0.0.1:0").map(drop));
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        static PORT: std::sync::OnceLock<u16> = std::sync::OnceLock::new();
+        PORT.set(listener.local_addr().unwrap().port()).unwrap();
+        refused(|_| TcpStream::connect(("127.0.0.1", *PORT.wait())).map(drop));
+    }
+}

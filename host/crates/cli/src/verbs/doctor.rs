@@ -4,7 +4,9 @@ use std::{fs, path::Path};
 
 use serde::Serialize;
 use serde_json::{Value, json};
-use toolcell::{ErrorKind, ToolHost, audit, text::escape_control};
+use toolcell::{
+    ConfinementLevel, ConfinementStep, ErrorKind, Kernel, ToolHost, audit, text::escape_control,
+};
 
 use crate::{
     app::Outcome,
@@ -63,9 +65,11 @@ impl Check {
 }
 
 pub(crate) async fn doctor() -> Outcome {
+    let offered = Kernel::probe();
     let mut checks = vec![
         Check::ok("version", format!("toolcell {}", env!("CARGO_PKG_VERSION"))),
-        kernel(),
+        kernel(&offered),
+        workers(&offered),
     ];
     let dirs = Dirs::find();
     if let Err(failure) = &dirs {
@@ -86,16 +90,21 @@ pub(crate) async fn doctor() -> Outcome {
         checks.push(audit_log());
     }
     checks.push(key());
-    report(&checks)
+    report(&checks, &offered)
 }
 
-fn report(checks: &[Check]) -> Outcome {
+fn report(checks: &[Check], kernel: &Kernel) -> Outcome {
     let failed = checks
         .iter()
         .filter(|check| check.level == Level::Fail)
         .count();
     let environment = environment();
-    let value = json!({ "checks": checks, "failed": failed, "environment": environment });
+    let value = json!({
+        "checks": checks,
+        "failed": failed,
+        "confinement": { "level": kernel.level(), "kernel": kernel },
+        "environment": environment,
+    });
     if failed == 0 {
         output::answer(value, |_| human(checks, &environment));
         return Ok(exit::OK);
@@ -161,14 +170,62 @@ fn environment() -> Value {
     set.into()
 }
 
-fn kernel() -> Check {
-    match fs::read_to_string("/proc/sys/kernel/osrelease") {
-        Ok(release) => Check::ok(
-            "kernel",
-            format!("{} {}", std::env::consts::OS, release.trim()),
-        ),
-        Err(_) => Check::new("kernel", Level::Note, std::env::consts::OS),
+/// The kernel, and what it offers to confine a worker.
+fn kernel(offered: &Kernel) -> Check {
+    let mut what = std::env::consts::OS.to_owned();
+    if let Ok(release) = fs::read_to_string("/proc/sys/kernel/osrelease") {
+        what = format!("{what} {}", release.trim());
     }
+    let landlock = format!("Landlock {}", offered.landlock_abi);
+    let features = [
+        (landlock.as_str(), &offered.landlock),
+        ("seccomp", &offered.seccomp),
+        ("openat2", &offered.openat2),
+        ("pagemap scan", &offered.pagemap_scan),
+        ("memory control group", &offered.memory_cgroup),
+    ];
+    let there: Vec<&str> = features
+        .iter()
+        .filter(|(_, step)| step.is_reached())
+        .map(|(name, _)| *name)
+        .collect();
+    match there.as_slice() {
+        [] => Check::new("kernel", Level::Note, what),
+        there => Check::ok("kernel", format!("{what}: {}", there.join(", "))),
+    }
+}
+
+/// How far the worker of a tool is confined here, and what it means where that is not all the way.
+fn workers(offered: &Kernel) -> Check {
+    let level = offered.level();
+    if level == ConfinementLevel::Full {
+        let what =
+            "confinement full: granted files, a short list of system calls, limited resources";
+        return Check::ok("workers", what);
+    }
+    let mut lacks = Vec::new();
+    if let ConfinementStep::Missing(why) = &offered.landlock {
+        lacks.push(format!(
+            "its files are not confined ({why}), so a tool that broke out of the engine could open every file that \
+             you can"
+        ));
+    } else if offered.landlock_abi < 3 {
+        lacks.push(format!(
+            "Landlock is of version {} and not of 3 or later, so a tool that broke out of the engine could truncate \
+             files that it may only read",
+            offered.landlock_abi
+        ));
+    }
+    if let ConfinementStep::Missing(why) = &offered.seccomp {
+        lacks.push(format!(
+            "its system calls are not confined ({why}), so a tool that broke out of the engine could use the network \
+             and start programs"
+        ));
+    }
+    let what = format!("confinement {level}: {}", lacks.join("; "));
+    let help = "a tool still runs in a process of its own that holds no secrets and is killed at the deadline; for \
+                the whole wall run it on Linux 6.2 or later with `landlock` in the boot option `lsm=`";
+    Check::new("workers", Level::Note, what).help(help)
 }
 
 fn engine(dirs: Option<&Dirs>) -> Check {
@@ -323,5 +380,52 @@ fn key() -> Check {
         Some(_) => Check::ok("model", format!("ANTHROPIC_API_KEY is set, for {url}")),
         None => Check::new("model", Level::Note, "ANTHROPIC_API_KEY is not set")
             .help("needed for `--model anthropic:…`; `--model scripted:FILE` and `toolcell demo` do without"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kernel(landlock: u32, seccomp: bool) -> Kernel {
+        let step = |there: bool| match there {
+            true => json!("reached"),
+            false => json!({ "missing": "it is too old" }),
+        };
+        let value = json!({
+            "landlock_abi": landlock,
+            "landlock": step(landlock > 0),
+            "seccomp": step(seccomp),
+            "openat2": step(true),
+            "pagemap_scan": step(false),
+            "memory_cgroup": step(false),
+        });
+        serde_json::from_value(value).unwrap()
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_kernel_that_confines_less_is_a_note_that_says_what_it_means() {
+        let full = workers(&kernel(3, true));
+        assert_eq!((full.level, full.help), (Level::Ok, None));
+        for (landlock, seccomp, says) in [
+            (
+                0,
+                true,
+                "confinement partial: its files are not confined (it is too old)",
+            ),
+            (2, true, "confinement partial: Landlock is of version 2"),
+            (
+                7,
+                false,
+                "confinement partial: its system calls are not confined",
+            ),
+            (0, false, "confinement none: its files are not confined"),
+        ] {
+            let check = workers(&kernel(landlock, seccomp));
+            assert_eq!(check.level, Level::Note);
+            assert!(check.what.starts_with(says), "{}", check.what);
+            assert!(check.help.unwrap().contains("Linux 6.2"));
+        }
     }
 }

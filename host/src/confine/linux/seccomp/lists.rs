@@ -14,15 +14,11 @@ pub(super) const ALLOWED: &[c_long] = &[
     libc::SYS_pwrite64,
     libc::SYS_preadv,
     libc::SYS_pwritev,
-    libc::SYS_preadv2,
-    libc::SYS_pwritev2,
     libc::SYS_lseek,
     libc::SYS_close,
-    libc::SYS_dup,
     libc::SYS_fstat,
     libc::SYS_fstatfs,
     libc::SYS_ftruncate,
-    libc::SYS_fallocate,
     libc::SYS_fadvise64,
     libc::SYS_fsync,
     libc::SYS_fdatasync,
@@ -188,5 +184,8 @@ const FIONREAD: u32 = 0x541b;
 /// `_IOWR('f', 16, struct pm_scan_arg)`, a structure of 96 bytes.
 const PAGEMAP_SCAN: u32 = 0xc060_6610;
 
-/// Options of `prctl`: the name of a thread.
-pub(super) const PRCTL: &[u32] = &[libc::PR_SET_NAME.cast_unsigned()];
+/// Options of `prctl`: the name of a thread, and the question whether other processes may read its memory.
+pub(super) const PRCTL: &[u32] = &[
+    libc::PR_SET_NAME.cast_unsigned(),
+    libc::PR_GET_DUMPABLE.cast_unsigned(),
+];
