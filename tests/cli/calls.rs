@@ -213,6 +213,43 @@ fn what_is_no_component_is_refused() {
     );
 }
 
+/// A component that knows nothing of toolcell: one function adds, and one has a resource.
+const ADDER: &str = r#"(component
+  (type $pen (resource (rep i32)))
+  (export $own "pen" (type $pen))
+  (core module $m
+    (func (export "add") (param i32 i32) (result i32) (i32.add (local.get 0) (local.get 1)))
+    (func (export "open") (result i32) (i32.const 0)))
+  (core instance $i (instantiate $m))
+  (func (export "add") (param "x" u32) (param "y" u32) (result u32)
+    (canon lift (core func $i "add")))
+  (func (export "open") (result (own $own)) (canon lift (core func $i "open"))))"#;
+
+#[test]
+fn functions_of_any_component_are_tools() {
+    let cell = Cell::empty();
+    cell.file("adder.wasm", wat::parse_str(ADDER).unwrap());
+    let call = |name, input| cell.run(&["call", "--component", "adder.wasm", name, input]);
+    golden!(
+        "plain",
+        cell.run(&["inspect", "adder.wasm"]).exits(0),
+        call("add", r#"{"x": 1, "y": 2}"#).exits(0),
+        call("adder_add", r#"{"x": 4294967295, "y": 2}"#).exits(0),
+        call("add", r#"{"x": 1, "y": -2}"#).exits(2),
+        call("add", r#"{"x": 1, "y": 2.0}"#).exits(2),
+        call("open", "{}").exits(2),
+    );
+    let json = cell
+        .run(&["inspect", "adder.wasm", "--json"])
+        .exits(0)
+        .json();
+    let data = &json["data"];
+    assert_eq!(data["world"], serde_json::Value::Null);
+    assert_eq!(data["left_out"][0]["function"], "open");
+    let output = &data["tools"][0]["output_schema"]["properties"]["result"];
+    assert_eq!(output["maximum"], 4_294_967_295_u32);
+}
+
 #[test]
 fn tools_are_listed_and_looked_into_without_running() {
     let cell = Cell::new();

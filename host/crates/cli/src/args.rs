@@ -183,7 +183,7 @@ pub(crate) struct RunArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct CallArgs {
-    /// The tool's public name, as `toolcell tools` lists it
+    /// The tool's public name, as `toolcell tools` lists it; with `--component`, its own name will do
     pub(crate) tool: String,
     /// The input as JSON; `-` reads it from standard input, `@FILE` from a file
     #[arg(default_value = "{}", value_name = "INPUT|-|@FILE")]

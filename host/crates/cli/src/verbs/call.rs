@@ -25,34 +25,41 @@ pub(crate) async fn call(arguments: CallArgs) -> Outcome {
     let input = input(&arguments.input)?;
     let dirs = Dirs::find()?;
     let in_force = policies::load(&arguments.policy, &dirs)?;
-    let host = match &arguments.component {
+    let (host, tool) = match &arguments.component {
         Some(component) => {
             let host = hosts::start(&in_force, &dirs)?;
-            load(&host, component).await?;
-            host
+            let names = load(&host, component).await?;
+            (host, named(names, arguments.tool))
         }
-        None => hosts::open(&in_force, &dirs).await?,
+        None => (hosts::open(&in_force, &dirs).await?, arguments.tool),
     };
     let context = CallContext {
         cancel: interrupt::token(),
         events: (!output::json()).then(logs),
         ..CallContext::default()
     };
-    let result = host
-        .call_with(ToolCall::new(&arguments.tool, input), &context)
-        .await?;
+    let result = host.call_with(ToolCall::new(tool, input), &context).await?;
     show(
         &result,
         in_force.files.is_empty() && arguments.component.is_none(),
     )
 }
 
-async fn load(host: &ToolHost, component: &str) -> Result<(), Failure> {
-    match component.strip_prefix("builtin:") {
+async fn load(host: &ToolHost, component: &str) -> Result<Vec<String>, Failure> {
+    Ok(match component.strip_prefix("builtin:") {
         Some(name) => host.load_bytes(name, hosts::builtin_bytes(name)?).await?,
         None => host.load_file(component).await?,
-    };
-    Ok(())
+    })
+}
+
+/// The public name of the tool that is meant. Of the one package that was loaded, a tool's own name says enough.
+fn named(names: Vec<String>, tool: String) -> String {
+    // A package's name has no `_`.
+    let own = |name: &String| name.split_once('_').is_some_and(|(_, own)| own == tool);
+    match names.iter().find(|name| own(name)) {
+        Some(name) if !names.contains(&tool) => name.clone(),
+        _ => tool,
+    }
 }
 
 /// The tool's log lines, as they come.

@@ -46,7 +46,7 @@ pub(crate) fn inspect(arguments: &InspectArgs) -> Outcome {
     let value = json!({
         "package": manifest.name,
         "version": manifest.version,
-        "world": manifest.world,
+        "world": (!package.is_plain()).then_some(&manifest.world),
         "description": manifest.description,
         "digest": package.digest(),
         "bytes": inspection.bytes,
@@ -56,6 +56,7 @@ pub(crate) fn inspect(arguments: &InspectArgs) -> Outcome {
         "requests": manifest.request,
         "imports": imports,
         "exports": inspection.exports,
+        "left_out": package.left_out(),
     });
     output::answer(value, |_| human(&package));
     Ok(exit::OK)
@@ -78,21 +79,24 @@ fn human(package: &Package) -> String {
         escape_control(&manifest.description)
     );
     let mut text = format!("{}\n", about.trim_end());
-    let from = if inspection.manifest.is_some() {
-        ""
-    } else {
-        " (assumed: it carries no manifest)"
+    let from = match (inspection.manifest.is_some(), package.is_plain()) {
+        (true, _) => "",
+        (false, true) => " (it carries no manifest)",
+        (false, false) => " (assumed: it carries no manifest)",
     };
-    text.push_str(&format!(
-        "  contract {}{from}\n",
-        escape_control(&manifest.world)
-    ));
+    let contract = if package.is_plain() {
+        "none: its exported functions are the tools"
+    } else {
+        &manifest.world
+    };
+    text.push_str(&format!("  contract {}{from}\n", escape_control(contract)));
     text.push_str(&format!("  digest   {}\n", package.digest()));
     text.push_str(&format!("  size     {}\n", style::size(inspection.bytes)));
     text.push_str(&heading("Tools"));
     for tool in &manifest.tools {
         text.push_str(&tool_text(&manifest.public_name(tool), tool));
     }
+    text.push_str(&left_out(package));
     text.push_str(&heading("Requests, none of which is granted by itself"));
     text.push_str(&requests(&manifest.request));
     text.push_str(&heading("Imports"));
@@ -121,6 +125,19 @@ fn tool_text(name: &str, tool: &ToolDefinition) -> String {
             "    output {}\n",
             escape_control(&output.to_string())
         ));
+    }
+    text
+}
+
+/// The functions of a component without the contract that are no tools.
+fn left_out(package: &Package) -> String {
+    if package.left_out().is_empty() {
+        return String::new();
+    }
+    let mut text = format!("\n{}\n", paint(style::BOLD, "Functions that are no tools"));
+    for it in package.left_out() {
+        let line = format!("  {}  {}", it.function, it.reason);
+        text.push_str(&format!("{}\n", escape_control(&line)));
     }
     text
 }
