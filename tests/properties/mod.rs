@@ -16,7 +16,7 @@ use std::fmt::Write as _;
 use futures_util::{FutureExt, StreamExt, stream};
 use sse_stream::SseByteStream;
 use toolcell_agent::model::Assembler;
-use toolcell_policy::{Manifest, Policy, Problems};
+use toolcell_policy::{Lock, Manifest, Policy, Problems};
 
 /// Reads some bytes. It panics where it finds what must not be.
 pub(crate) type Property = fn(&[u8]);
@@ -25,7 +25,10 @@ pub(crate) type Property = fn(&[u8]);
 pub(crate) const ALL: &[(&str, Property)] = &[
     ("policy", policy),
     ("manifest", manifest),
+    ("lock", lock),
     ("inspect", inspect),
+    ("values", values),
+    ("frames", frames),
     ("sse", sse),
 ];
 
@@ -57,6 +60,25 @@ pub(crate) fn manifest(bytes: &[u8]) {
             let again = Manifest::from_toml(&written)
                 .unwrap_or_else(|problems| panic!("{written}\nis not read again: {problems}"));
             assert_eq!(again, manifest);
+        }
+        Err(problems) => told(text, &problems),
+    }
+}
+
+/// As [`policy`], for a lock file.
+pub(crate) fn lock(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        return;
+    };
+    match Lock::parse("toolcell.lock", text) {
+        Ok(lock) => {
+            let written = lock.to_toml();
+            let again = Lock::parse("toolcell.lock", &written)
+                .unwrap_or_else(|problems| panic!("{written}\nis not read again: {problems}"));
+            assert_eq!(again.to_toml(), written);
+            for package in lock.packages() {
+                assert!(package.matches(package) && package.changes_to(package).is_empty());
+            }
         }
         Err(problems) => told(text, &problems),
     }
@@ -95,6 +117,18 @@ pub(crate) fn inspect(bytes: &[u8]) {
             "{name:?}"
         );
     }
+}
+
+/// A value of a type that some of the bytes make is the same after its way through JSON, and JSON that other bytes are
+/// is refused or understood, whatever the type.
+pub(crate) fn values(bytes: &[u8]) {
+    let (made, json) = bytes.split_at(bytes.len() / 2);
+    toolcell::testing::check_values(made, &String::from_utf8_lossy(json));
+}
+
+/// What a worker may send is refused or understood, and what was understood is the same after it was sent again.
+pub(crate) fn frames(bytes: &[u8]) {
+    toolcell::worker::fuzzing::messages(bytes);
 }
 
 /// A stream of events gives the same turn, or the same error, however the network cuts it. The first byte says where.
