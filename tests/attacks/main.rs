@@ -19,6 +19,7 @@ mod disk;
 mod files;
 mod limits;
 mod links;
+mod loading;
 mod paths;
 mod stage;
 mod time;

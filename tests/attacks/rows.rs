@@ -272,4 +272,51 @@ const RESOURCES: &[Row] = &[
     ),
 ];
 
-const LOADING: &[Row] = &[];
+const LOADING: &[Row] = &[
+    row(
+        "P1",
+        "native code in a package; a changed or exchanged entry of the compile cache",
+        "only components are loaded; every entry of the cache has a MAC and one name",
+        &[
+            "what_is_no_component_is_refused_with_the_reason",
+            "a_compiled_component_is_refused",
+            "a_changed_byte_anywhere_is_noticed",
+            "an_entry_under_another_name_or_key_is_refused",
+        ],
+    ),
+    row(
+        "P2",
+        "other bytes than those that were locked",
+        "a lock's digest is compared before anything is parsed",
+        &[
+            "every_sampled_byte_counts",
+            "what_changed_is_refused_and_told_permissions_first",
+        ],
+    ),
+    row(
+        "P6",
+        "imports beyond what was requested, in other versions and shapes, and hidden inside",
+        "what is not offered is refused by its name; nothing is linked to a trap",
+        &[
+            "imports_that_nobody_declared_are_refused_by_name",
+            "an_import_that_is_not_offered_is_named",
+            "another_version_of_the_contract_is_named",
+        ],
+    ),
+    row(
+        "P7",
+        "components changed at random, and proposals that are switched off",
+        "everything is validated before it is compiled",
+        &[
+            "garbage_is_refused_and_never_panics",
+            "a_component_cut_anywhere_is_refused",
+            "features_that_are_off_are_refused",
+        ],
+    ),
+    row(
+        "P11",
+        "names, levels, types, tools and texts without end",
+        "ceilings that hold before anything is compiled",
+        &["names_and_nesting_are_bounded", "sizes_have_ceilings"],
+    ),
+];
