@@ -383,17 +383,14 @@ async fn f18(run: Run) -> Spoils {
     let stage = Stage::over(run, &policy, dir)
         .load(&["hoard", "paths"])
         .await;
-    let held: usize = match run.defended {
-        true => {
-            let input = json!({ "path": "/work/many", "times": 500 });
-            stage.text("hoard_listings", input).await.parse().unwrap()
-        }
+    let input = json!({ "path": "/work/many", "times": 300 });
+    let mut held: usize = stage.text("hoard_listings", input).await.parse().unwrap();
+    if !run.defended {
         // What a host holds that lists a directory as often as it is asked.
-        false => (0..100)
-            .map_while(|_| fs::read_dir(stage.path("work/many")).ok())
-            .collect::<Vec<_>>()
-            .len(),
-    };
+        let many = stage.path("work/many");
+        let opened = (0..100).map_while(|_| fs::read_dir(&many).ok());
+        held = held.max(opened.collect::<Vec<_>>().len());
+    }
     let mut spoils = Vec::new();
     if held > LISTINGS {
         spoils.push(format!("{held} listings were open at once"));
@@ -414,7 +411,7 @@ fn large_tree() -> TempDir {
     let dir = tempfile::tempdir().unwrap();
     let many = dir.path().join("work/many");
     fs::create_dir_all(&many).unwrap();
-    for n in 0..5000 {
+    for n in 0..2000 {
         fs::File::create(many.join(format!("{n:0>100}"))).unwrap();
     }
     fs::create_dir_all(dir.path().join("work").join("d/".repeat(1000))).unwrap();

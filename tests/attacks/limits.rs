@@ -246,13 +246,10 @@ attack! { r10:
 
 /// R11: calls of calls, in a circle and side by side.
 async fn r11(run: Run) -> Spoils {
-    let depth = if run.defended {
-        ""
-    } else {
-        "limits = { call_depth = 16 }"
-    };
+    let (depth, number) = if run.defended { (4, 256) } else { (16, 1000) };
     let policy = format!(
-        "[tool.calls]\ncalls = [\"calls\"]\n{depth}\n[tool.fanout]\ncalls = [\"echo_noop\"]\n"
+        "[default.limits]\ncall_depth = {depth}\nnested_calls = {number}\n\
+         [tool.calls]\ncalls = [\"calls\"]\n[tool.fanout]\ncalls = [\"echo_noop\"]\n"
     );
     let stage = Stage::new(run, &policy, &[])
         .load(&["calls", "echo", "fanout"])

@@ -20,6 +20,7 @@ mod files;
 mod limits;
 mod links;
 mod loading;
+mod obeyed;
 mod paths;
 mod stage;
 mod time;

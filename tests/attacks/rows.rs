@@ -143,6 +143,12 @@ const FILES: &[Row] = &[
         ],
     ),
     row(
+        "F15",
+        "files that a person's programs obey: hooks, start-up files, settings of editors and agents",
+        "a list of guarded places inside write grants, unless the grant unlocks them",
+        &["the_guide_lists_every_place"],
+    ),
+    row(
         "F16",
         "paths of the host in errors and answers",
         "guests and models hear of guest paths only",
@@ -240,7 +246,7 @@ const RESOURCES: &[Row] = &[
     row(
         "R12",
         "taking every place and giving none back",
-        "places of a tool are fewer than those of the host, and waiting is bounded",
+        "a tool gets a further place only while more are free than it holds; waiting is bounded",
         &[
             "a_call_too_many_is_busy_after_a_bounded_wait",
             "more_calls_than_places_wait_for_their_turn",

@@ -231,9 +231,11 @@ attack! { r15:
 
 /// R12: a tool takes every place that it gets and never gives one back, and another tool is called meanwhile.
 async fn r12(run: Run) -> Spoils {
-    // A tool that may have all places of the host is what an operator must not write.
-    let own = if run.defended { 16 } else { 64 };
-    let policy = format!("[tool.sleep]\nlimits = {{ time = \"30s\", concurrency = {own} }}\n");
+    // Without the defence: a host with one place, which a flood can take whole.
+    let places = if run.defended { 64 } else { 1 };
+    let policy = format!(
+        "[tool.sleep]\nlimits = {{ time = \"30s\", concurrency = 64 }}\n[host]\nconcurrency = {places}\n"
+    );
     let stage = Stage::over(run, &policy, tempfile::tempdir().unwrap())
         .load(&["sleep", "echo"])
         .await;
