@@ -45,10 +45,11 @@ pub struct Plan<'a> {
     /// was grown; address space that is only reserved does not count. An allocation beyond it fails.
     pub data_bytes: u64,
     /// The largest size, in bytes, to which a file can be written (`RLIMIT_FSIZE`). A write beyond it fails with
-    /// `EFBIG`; the signal that would kill the process is ignored.
+    /// `EFBIG`; the signal that would kill the process is ignored. Files in memory count too, and the engine keeps a
+    /// component's initial memory in one: not below that.
     pub file_bytes: u64,
-    /// Processor time of the whole process over its whole life, in seconds (`RLIMIT_CPU`). Beyond it the process is
-    /// killed.
+    /// Processor time of the whole process over its whole life, in seconds (`RLIMIT_CPU`). Beyond it the process ends by
+    /// `SIGXCPU`, and a second later by `SIGKILL`.
     pub cpu_seconds: u64,
     /// The process that started this one. Where that is not its parent any more, [`apply`] ends the process.
     pub parent: u32,

@@ -53,14 +53,15 @@ pub(crate) fn child(arguments: &[String]) -> ExitCode {
     if name == "after_another_thread" {
         let (keep, held) = std::sync::mpsc::channel::<()>();
         thread::spawn(move || held.recv());
-        let report = confine(&scene, true);
+        let report = confine(&scene, true, 60);
         drop(keep);
         return answer(report.landlock.is_reached() || report.seccomp.is_reached());
     }
     match wall.as_str() {
         "down" => {}
         wall => {
-            let report = confine(&scene, wall == "up");
+            let seconds = if name == "compute_long" { 1 } else { 60 };
+            let report = confine(&scene, wall == "up", seconds);
             if name == "report" {
                 println!("{}", serde_json::to_string(&report).unwrap());
                 return ExitCode::SUCCESS;
@@ -94,7 +95,7 @@ fn answer(won: bool) -> ExitCode {
 }
 
 /// As a worker does.
-fn confine(scene: &Scene, openat2: bool) -> ConfinementReport {
+fn confine(scene: &Scene, openat2: bool, cpu_seconds: u64) -> ConfinementReport {
     wasmtime::PoolingAllocationConfig::is_pagemap_scan_available();
     let open = |name: &str| File::open(scene.path(name)).unwrap();
     // Opened first, so that what was inherited lies beneath and above.
@@ -107,7 +108,7 @@ fn confine(scene: &Scene, openat2: bool) -> ConfinementReport {
         dirs: vec![(ro.as_fd(), Access::Read), (rw.as_fd(), Access::Write)],
         data_bytes: DATA,
         file_bytes: FILE,
-        cpu_seconds: 1,
+        cpu_seconds,
         parent: scene.parent,
         openat2,
     })
@@ -255,6 +256,14 @@ const ATTACKS: &[(&str, Attack)] = &[
             let at = rustix::mm::mmap_anonymous(none, size, ProtFlags::empty(), MapFlags::PRIVATE)?;
             rustix::mm::mprotect(at, size, MprotectFlags::READ | MprotectFlags::WRITE)?;
         }
+        Ok(())
+    }),
+    ("share_memory", |_| {
+        use rustix::mm::{MapFlags, ProtFlags};
+        let (size, none) = (usize::try_from(2 * DATA).unwrap(), std::ptr::null_mut());
+        let access = ProtFlags::READ | ProtFlags::WRITE;
+        // SAFETY: a new mapping that nothing else knows of.
+        unsafe { rustix::mm::mmap_anonymous(none, size, access, MapFlags::SHARED)? };
         Ok(())
     }),
     ("write_long_file", |scene| {

@@ -108,7 +108,7 @@ mod tests {
                     rustix::thread::set_no_new_privs(true)?;
                     let dirs = [(ro.as_fd(), Access::Read), (rw.as_fd(), Access::Write)];
                     let (abi, step) = restrict(&dirs);
-                    assert!(abi >= 4 && step.is_reached(), "{abi} {step:?}");
+                    assert!(abi >= 6 && step.is_reached(), "{abi} {step:?}");
                 }
                 attempt(&path)
             });
@@ -181,5 +181,14 @@ mod tests {
         static PORT: std::sync::OnceLock<u16> = std::sync::OnceLock::new();
         PORT.set(listener.local_addr().unwrap().port()).unwrap();
         refused(|_| TcpStream::connect(("127.0.0.1", *PORT.wait())).map(drop));
+    }
+
+    #[test]
+    fn no_signal_reaches_a_process_outside() {
+        refused(|_| {
+            // Only asked whether one could be sent.
+            let parent = rustix::process::getppid().ok_or(ErrorKind::NotFound)?;
+            Ok(rustix::process::test_kill_process(parent)?)
+        });
     }
 }

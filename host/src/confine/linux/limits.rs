@@ -19,7 +19,6 @@ pub(super) fn set(plan: &Plan<'_>) -> Step {
         ("nofile", Resource::Nofile, DESCRIPTORS),
         ("data", Resource::Data, plan.data_bytes),
         ("fsize", Resource::Fsize, plan.file_bytes),
-        ("cpu", Resource::Cpu, plan.cpu_seconds),
         // Locked memory and message queues lie outside of what the others count.
         ("memlock", Resource::Memlock, 0),
         ("msgqueue", Resource::Msgqueue, 0),
@@ -32,13 +31,20 @@ pub(super) fn set(plan: &Plan<'_>) -> Step {
             return Step::missing(format_args!("{name}: {error}"));
         }
     }
-    Step::Reached
+    // The first value sends a signal that says what happened, and the second kills whoever ignores it.
+    let cpu = Rlimit {
+        current: lowest(Resource::Cpu, plan.cpu_seconds),
+        maximum: lowest(Resource::Cpu, plan.cpu_seconds.saturating_add(1)),
+    };
+    match setrlimit(Resource::Cpu, cpu) {
+        Ok(()) => Step::Reached,
+        Err(error) => Step::missing(format_args!("cpu: {error}")),
+    }
 }
 
 /// Sets both values, the one in force and the one up to which it could be raised again; a lower one stays.
 fn lower(resource: Resource, value: u64) -> rustix::io::Result<()> {
-    let set = getrlimit(resource).maximum;
-    let value = Some(set.map_or(value, |set| set.min(value)));
+    let value = lowest(resource, value);
     setrlimit(
         resource,
         Rlimit {
@@ -46,6 +52,12 @@ fn lower(resource: Resource, value: u64) -> rustix::io::Result<()> {
             maximum: value,
         },
     )
+}
+
+/// A value, or the one up to which the limit may be raised where that is lower: to go beyond it takes a superuser.
+fn lowest(resource: Resource, value: u64) -> Option<u64> {
+    let allowed = getrlimit(resource).maximum;
+    Some(allowed.map_or(value, |allowed| allowed.min(value)))
 }
 
 /// The kernel counts the processes and threads of the *user*, wherever they came from, and not at all for root. A fixed

@@ -51,7 +51,6 @@ pub(super) const ALLOWED: &[c_long] = &[
     libc::SYS_getsockopt,
     // Memory.
     libc::SYS_brk,
-    libc::SYS_mmap,
     libc::SYS_munmap,
     libc::SYS_mremap,
     libc::SYS_mprotect,
