@@ -28,6 +28,7 @@ use crate::{
     Content, Error, ErrorKind, Result, ToolFailure, Usage,
     capability::{
         answer::Answer,
+        files::discard,
         recorder::{Record, Recorder},
     },
     engine::{Engine, limits as ceilings, meter::Meter, one_line},
@@ -229,6 +230,7 @@ async fn confine<T>(
         }
     };
     store.data_mut().finish();
+    let scratch = store.data_mut().take_scratch();
     let state = store.data();
     let mut usage = Usage {
         cpu_us: micros(meter.used()),
@@ -241,6 +243,7 @@ async fn confine<T>(
     let record = around.recorder.take();
     let outcome = outcome::judge(ended, &record, state.limiter.exceeded());
     drop(store);
+    discard(scratch).await;
     usage.wall_us = micros(begin.elapsed());
     Finished {
         outcome,

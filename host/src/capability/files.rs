@@ -21,6 +21,7 @@ use crate::{
 mod host;
 mod quota;
 mod roots;
+mod scratch;
 mod spot;
 #[cfg(test)]
 mod tests;
@@ -28,6 +29,8 @@ mod whereabouts;
 
 use quota::Quota;
 pub(crate) use roots::{FileRoots, HeldRoots, RootRules};
+use scratch::Scratch;
+pub(crate) use scratch::{ScratchBase, ScratchHome};
 
 /// What one call knows about its files.
 pub(crate) struct FilesState {
@@ -40,6 +43,8 @@ pub(crate) struct FilesState {
     places: HashMap<u32, Place>,
     /// How many listings of directories are open.
     listings: usize,
+    /// The directory of this call alone. It is made when the guest asks for its directories.
+    scratch: Option<Scratch>,
 }
 
 /// The most listings that a call may hold open. Each keeps all names of its directory in the host's memory.
@@ -52,10 +57,11 @@ struct Place {
     path: Arc<str>,
 }
 
-/// A granted root by its index, or the phantom `/` that stands for everything else.
+/// A granted root by its index, the directory of this call alone, or the phantom `/` that stands for everything else.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Root {
     Granted(usize),
+    Scratch,
     Phantom,
 }
 
@@ -78,7 +84,17 @@ impl FilesState {
             recorder,
             places: HashMap::new(),
             listings: 0,
+            scratch: None,
         }
+    }
+
+    /// The call's own directory, once it has ended: dropping it deletes it, which takes time.
+    pub(crate) fn take_scratch(&mut self) -> Option<Leftover> {
+        let scratch = self.scratch.take()?;
+        Some(Leftover {
+            scratch,
+            may_block: self.roots.may_block(),
+        })
     }
 
     /// Bytes that the call wrote to files, holes included.
@@ -89,6 +105,26 @@ impl FilesState {
     /// Files, directories and links that the call created.
     pub(crate) fn created(&self) -> u64 {
         self.quota.created()
+    }
+}
+
+/// What is left of a call once it has ended.
+pub(crate) struct Leftover {
+    scratch: Scratch,
+    may_block: bool,
+}
+
+/// Deletes what is left of a call, away from threads that others wait for. A future that is dropped meanwhile changes
+/// nothing about it.
+pub(crate) async fn discard(leftover: Option<Leftover>) {
+    match leftover {
+        Some(Leftover { scratch, may_block }) if !may_block => {
+            let deleted = tokio::task::spawn_blocking(move || drop(scratch)).await;
+            if let Err(error) = deleted {
+                tracing::error!(%error, "the scratch directory of a call was not deleted");
+            }
+        }
+        leftover => drop(leftover),
     }
 }
 
@@ -155,6 +191,7 @@ impl FilesView<'_> {
                 }
                 Err(self.deny(&[&access], "the directory is granted for reading only"))
             }
+            Root::Scratch => Ok(access),
             Root::Phantom => {
                 let recorder = &self.state.recorder;
                 match &self.state.grants {
@@ -172,6 +209,9 @@ impl FilesView<'_> {
         match last {
             Some(Root::Granted(index)) if let Some(grant) = self.state.roots.grant(index) => {
                 self.refuse(accesses, &grant.rule, reason)
+            }
+            Some(Root::Scratch) if let Some((_, held)) = self.state.roots.scratch() => {
+                self.refuse(accesses, &held.rule, reason)
             }
             _ => ErrorCode::NotPermitted.into(),
         }

@@ -61,7 +61,8 @@ impl From<&GrantSet> for Holdings {
                 unlock: grant.unlock.clone(),
             })
             .collect();
-        let covered = dirs.iter().any(|dir| dir.guest == "/");
+        let scratch = grants.scratch().map(|grant| grant.guest.as_str());
+        let covered = dirs.iter().any(|dir| dir.guest == "/") || scratch == Some("/");
         Self {
             limits: grants.limits().clone(),
             env: grants

@@ -9,7 +9,7 @@ use crate::{
     Error, ErrorKind, Result,
     admission::Admission,
     audit::AuditSink,
-    capability::files::RootRules,
+    capability::files::{RootRules, ScratchHome},
     egress::{Egress, EgressOptions},
     engine::{EngineOptions, Engines},
     registry::Registry,
@@ -27,6 +27,7 @@ pub struct ToolHostBuilder {
     audit: Option<Arc<dyn AuditSink>>,
     approver: Option<Arc<dyn AnyApprover>>,
     roots: RootRules,
+    scratch: Option<PathBuf>,
     egress: EgressOptions,
 }
 
@@ -65,6 +66,15 @@ impl ToolHostBuilder {
     /// told by [`ToolHost::engine_report`]; calls work all the same.
     pub fn cache_dir(mut self, directory: impl Into<PathBuf>) -> Self {
         self.engine.cache_dir = Some(directory.into());
+        self
+    }
+
+    /// Where calls of tools with `scratch` get directories of their own, each deleted at the end of its call. Made with
+    /// mode 0700 where it does not exist; may be shared by several hosts. What a dead host left in it is deleted when the
+    /// next one starts. No granted directory may contain it or lie inside it. Default: none, and loading a package that
+    /// gets `scratch` is an error.
+    pub fn scratch_dir(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.scratch = Some(directory.into());
         self
     }
 
@@ -109,6 +119,8 @@ impl ToolHostBuilder {
     /// `internal` where the engine or the way out cannot start, or where the audit log takes no record.
     pub fn build(mut self) -> Result<ToolHost> {
         self.roots.protected.extend(self.engine.cache_dir.clone());
+        self.roots.protected.extend(self.scratch.clone());
+        self.roots.scratch = self.scratch.map(|path| Arc::new(ScratchHome::new(path)));
         let egress = Egress::new(self.egress).map_err(|error| {
             Error::new(
                 ErrorKind::Internal,

@@ -15,7 +15,7 @@ use super::stdio::Streams;
 use crate::{
     Usage,
     capability::{
-        files::{self, FileRoots, FilesState, FilesView, HeldRoots},
+        files::{self, FileRoots, FilesState, FilesView, HeldRoots, Leftover},
         holdings::Holdings,
         http::{self, AskNet, HttpOptions, HttpState, Network, Requests},
         log::{self, LogState, Standard},
@@ -168,6 +168,11 @@ impl CallState {
             tools: ToolsState(parts.tools),
             recorder,
         }
+    }
+
+    /// The call's own directory, once it has ended: dropping it deletes it, which takes time.
+    pub(super) fn take_scratch(&mut self) -> Option<Leftover> {
+        self.files.take_scratch()
     }
 
     /// Passes on what was held back, once the call has ended.

@@ -48,6 +48,7 @@ pub(crate) fn start(in_force: &InForce, dirs: &Dirs) -> Result<ToolHost, Failure
     let mut builder = ToolHost::builder()
         .policy(in_force.layers.clone())
         .cache_dir(&dirs.cache)
+        .scratch_dir(dirs.cache.join("scratch"))
         .audit(audit)
         .protect(&dirs.state)
         .protect(&dirs.config)

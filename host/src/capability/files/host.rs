@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use wasmtime::component::Resource;
 use wasmtime_wasi::{
-    filesystem::Descriptor,
+    FsPerms, OpenMode,
+    filesystem::{Descriptor, Dir},
     p2::{
         DynInputStream, DynOutputStream, FsError, FsResult,
         bindings::filesystem::{
@@ -19,14 +20,17 @@ use wasmtime_wasi::{
 };
 
 use super::{
-    Access, FilesView, MAX_LISTINGS, Place, Root,
+    Access, FilesState, FilesView, MAX_LISTINGS, Place, Root,
     quota::{QuotaStream, hole_before},
     roots::is_system,
     spot::{Change, SPECIAL, SYSTEM},
 };
-use crate::capability::{
-    LimitExceeded,
-    recorder::PathUse::{Read, Write},
+use crate::{
+    ErrorKind,
+    capability::{
+        LimitExceeded,
+        recorder::PathUse::{Read, Write},
+    },
 };
 
 impl From<LimitExceeded> for FsError {
@@ -53,6 +57,31 @@ impl FilesView<'_> {
         };
         HostDescriptor::drop(&mut self.inner, opened).map_err(FsError::trap)?;
         Err(self.deny(&[access], fault))
+    }
+
+    /// The directory of this call alone, which is made now if it is not there yet, and where the guest sees it.
+    fn scratch(&mut self) -> wasmtime::Result<Option<(Dir, String)>> {
+        let FilesState {
+            roots,
+            scratch,
+            recorder,
+            ..
+        } = &mut *self.state;
+        let Some((base, held)) = roots.scratch() else {
+            return Ok(None);
+        };
+        let made = match scratch.take() {
+            Some(made) => Ok(made),
+            None => base.call(),
+        };
+        let handle = made.and_then(|made| scratch.insert(made).handle());
+        let handle = handle.map_err(|error| {
+            tracing::warn!(%error, "the scratch directory of a call cannot be made");
+            recorder.exceed(ErrorKind::Unavailable, "no scratch directory could be made")
+        })?;
+        let mode = OpenMode::READ | OpenMode::WRITE;
+        let dir = Dir::new(handle, FsPerms::ReadWrite, mode, roots.may_block());
+        Ok(Some((dir, held.guest.clone())))
     }
 
     /// Keeps a created thing charged only if it was created.
@@ -91,6 +120,12 @@ impl preopens::Host for FilesView<'_> {
             let path: Arc<str> = guest.into();
             self.state.places.insert(fd.rep(), Place { root, path });
             directories.push((fd, guest.to_owned()));
+        }
+        if let Some((dir, guest)) = self.scratch()? {
+            let fd = self.inner.table.push(Descriptor::Dir(dir))?;
+            let (root, path) = (Root::Scratch, guest.as_str().into());
+            self.state.places.insert(fd.rep(), Place { root, path });
+            directories.push((fd, guest));
         }
         Ok(directories)
     }

@@ -12,10 +12,10 @@ use cap_std::{ambient_authority, fs::Dir as CapDir};
 use toolcell_policy::{FileAccess, FileGrant, GrantSet};
 use wasmtime_wasi::{FsPerms, OpenMode, filesystem::Dir};
 
-use super::Root;
+use super::{Root, ScratchBase, ScratchHome};
 use crate::{
     Error, ErrorKind, Result,
-    capability::holdings::{HeldDir, Holdings},
+    capability::holdings::{HeldDir, HeldScratch, Holdings},
 };
 
 mod identity;
@@ -34,6 +34,8 @@ pub(crate) struct RootRules {
     /// Directories that are too wide to be granted, such as the user's home. A grant may lie inside one, but neither
     /// be one nor contain one.
     pub(crate) too_wide: Vec<PathBuf>,
+    /// Where calls get directories of their own; without it a policy that gives one is refused.
+    pub(crate) scratch: Option<Arc<ScratchHome>>,
 }
 
 /// The granted directories of one tool, opened. Every call works on these handles, so what a path on the host is
@@ -48,6 +50,9 @@ pub(crate) struct HeldRoots {
     holdings: Holdings,
     dirs: Vec<Dir>,
     phantom: Option<Dir>,
+    scratch: Option<Arc<ScratchBase>>,
+    /// Whether operations may block the thread that they run on.
+    may_block: bool,
 }
 
 impl FileRoots {
@@ -77,9 +82,10 @@ impl FileRoots {
             return Err(Error::new(ErrorKind::InvalidPolicy, problems.join("\n"))
                 .with_help("grant a directory that holds only what the tool works on"));
         }
+        let scratch = scratch(grants, rules)?;
         Ok(Self {
             grants: grants.clone(),
-            held: Arc::new(HeldRoots::new(holdings, dirs)?),
+            held: Arc::new(HeldRoots::new(holdings, dirs, scratch, false)?),
         })
     }
 
@@ -96,7 +102,7 @@ impl FileRoots {
 
 impl HeldRoots {
     /// The directories of a worker process, which its host opened and handed over, in the order of
-    /// [`Holdings::dirs`]. Opens a pipe for the phantom, so it has to come before system calls are restricted.
+    /// [`Holdings::dirs`], and the base of scratch directories, if there is one. Opens a pipe for the phantom, so it has to come before system calls are restricted.
     ///
     /// Operations on them may block the thread they run on: what blocks for ever is killed together with its process,
     /// and a thread pool would only make every call slower.
@@ -104,8 +110,12 @@ impl HeldRoots {
     /// # Errors
     ///
     /// `internal` where their number is not that of the holdings, or no pipe can be opened.
-    pub(crate) fn received(holdings: Holdings, handles: Vec<OwnedFd>) -> Result<Self> {
-        if handles.len() != holdings.dirs.len() {
+    pub(crate) fn received(
+        holdings: Holdings,
+        handles: Vec<OwnedFd>,
+        scratch: Option<OwnedFd>,
+    ) -> Result<Self> {
+        if handles.len() != holdings.dirs.len() || scratch.is_some() != holdings.scratch.is_some() {
             let message = "the directories handed over are not those that were announced";
             return Err(Error::new(ErrorKind::Internal, message));
         }
@@ -115,15 +125,29 @@ impl HeldRoots {
             .zip(handles)
             .map(|(held, dir)| granted(held, File::from(dir), true))
             .collect();
-        Self::new(holdings, dirs)
+        let scratch = scratch.map(|dir| Arc::new(ScratchBase::received(dir)));
+        Self::new(holdings, dirs, scratch, true)
     }
 
-    fn new(holdings: Holdings, dirs: Vec<Dir>) -> Result<Self> {
+    fn new(
+        holdings: Holdings,
+        dirs: Vec<Dir>,
+        scratch: Option<Arc<ScratchBase>>,
+        may_block: bool,
+    ) -> Result<Self> {
         Ok(Self {
             phantom: holdings.phantom.then(phantom).transpose()?,
             holdings,
             dirs,
+            scratch,
+            may_block,
         })
+    }
+
+    /// Where its calls get directories of their own, and where the guest sees them. A worker process is handed the
+    /// same, and after its death [`ScratchBase::clean_after`] deletes what it left.
+    pub(crate) fn scratch(&self) -> Option<(&Arc<ScratchBase>, &HeldScratch)> {
+        self.scratch.as_ref().zip(self.holdings.scratch.as_ref())
     }
 
     /// What a sandbox with them holds.
@@ -136,6 +160,10 @@ impl HeldRoots {
         self.dirs.iter().map(|dir| dir.dir.as_fd())
     }
 
+    pub(super) fn may_block(&self) -> bool {
+        self.may_block
+    }
+
     pub(super) fn grant(&self, index: usize) -> Option<&HeldDir> {
         self.holdings.dirs.get(index)
     }
@@ -144,7 +172,7 @@ impl HeldRoots {
     pub(super) fn guard_alike(&self, a: Root, b: Root) -> bool {
         let unlocked = |root: Root| match root {
             Root::Granted(index) => self.grant(index).map(|grant| &grant.unlock),
-            Root::Phantom => None,
+            Root::Scratch | Root::Phantom => None,
         };
         a == b || unlocked(a) == unlocked(b)
     }
@@ -161,6 +189,27 @@ impl HeldRoots {
         let phantom = self.phantom.iter();
         granted.chain(phantom.map(|dir| (Root::Phantom, dir.clone(), "/")))
     }
+}
+
+/// The base of scratch directories, for a tool that is given one.
+fn scratch(grants: &GrantSet, rules: &RootRules) -> Result<Option<Arc<ScratchBase>>> {
+    let Some(grant) = grants.scratch() else {
+        return Ok(None);
+    };
+    let Some(home) = &rules.scratch else {
+        let message = format!(
+            "{}: this host has no place for scratch directories",
+            grant.rule
+        );
+        return Err(Error::new(ErrorKind::InvalidPolicy, message).with_help(
+            "leave `scratch` out, or start the host with a place (`ToolHostBuilder::scratch_dir`)",
+        ));
+    };
+    let base = home.base().map_err(|error| {
+        let message = format!("{}: no scratch directory can be made", grant.rule);
+        Error::new(ErrorKind::Unavailable, message).with_source(error)
+    })?;
+    Ok(Some(base))
 }
 
 fn host_path(base: &Path, grant: &FileGrant) -> PathBuf {

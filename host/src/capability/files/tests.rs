@@ -26,6 +26,7 @@ use crate::{
 mod escape;
 mod guarded;
 mod quota;
+mod scratch;
 mod special;
 
 const FOLLOW: PathFlags = PathFlags::SYMLINK_FOLLOW;
@@ -70,7 +71,17 @@ impl Call {
 
     /// A call with other grants, on a directory of its own.
     fn on(dir: TempDir, grants: &toolcell_policy::GrantSet) -> Self {
-        let roots = FileRoots::open(grants, dir.path(), &RootRules::default()).unwrap();
+        let rules = RootRules {
+            scratch: Some(Arc::new(ScratchHome::new(dir.path().join("scratch")))),
+            ..RootRules::default()
+        };
+        let roots = FileRoots::open(grants, dir.path(), &rules).unwrap();
+        Self::with(dir, &roots)
+    }
+
+    /// A call on roots that are open already.
+    fn with(dir: TempDir, roots: &FileRoots) -> Self {
+        let grants = roots.grants();
         let recorder = Recorder::new(CallId::new("call_1"), None);
         Self {
             table: ResourceTable::new(),

@@ -102,6 +102,7 @@ fn what_overlaps_the_host_s_own_state_is_refused_in_both_directions() {
         .map(|path| base.join(path))
         .into(),
         too_wide: Vec::new(),
+        scratch: None,
     };
     for host in [
         ".",
@@ -131,6 +132,7 @@ fn a_home_may_hold_grants_but_be_none() {
     let rules = RootRules {
         protected: Vec::new(),
         too_wide: vec![base.join("home/me")],
+        scratch: None,
     };
     for host in ["home/me", "home", "."] {
         let message = refused(base, host, &rules);
