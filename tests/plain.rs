@@ -135,7 +135,7 @@ async fn every_kind_of_type_passes() {
 }
 
 #[tokio::test]
-async fn attack_r14_odd_values_pass_or_fail_and_never_break_the_host() {
+async fn odd_values_pass_or_fail_and_never_break_the_host() {
     let host = shapes("[tool.shapes]\n").await;
     assert_eq!(
         answer(
@@ -283,7 +283,7 @@ async fn a_component_without_a_manifest_is_granted_nothing() {
 }
 
 #[tokio::test]
-async fn attack_l4_a_manifest_cannot_name_what_is_not_exported() {
+async fn a_manifest_cannot_name_what_is_not_exported() {
     let manifest = "name = \"shapes\"\nversion = \"1.0.0\"\n[[tool]]\nname = \"delete\"\n\
         description = \"Deletes\"\ninput = { type = \"object\" }\n";
     let error = host("")
@@ -351,7 +351,7 @@ async fn load(bytes: Vec<u8>) -> Result<Vec<String>, Error> {
 }
 
 #[tokio::test]
-async fn attack_r14_results_that_only_pretend_to_be_values_end_the_call() {
+async fn results_that_only_pretend_to_be_values_end_the_call() {
     // At 0: a pointer and a length; at 64: what it points to.
     let says = |ptr: u32, len: u32, there: u32| {
         format!(

@@ -46,7 +46,7 @@ pub const FUNCTIONS: usize = 1_024;
 /// Of more functions one is found, which shows that there are too many.
 const LOOKED_AT: usize = FUNCTIONS + 1;
 
-/// Values that one input, or one result, may consist of, each byte of a `list<u8>` counted.
+/// Values that one input, or one result, may consist of; in an input each byte of a `list<u8>` is one.
 pub const VALUES: usize = 1 << 20;
 
 /// Why a value does not fit its type, and where.

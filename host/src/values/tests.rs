@@ -299,6 +299,11 @@ fn a_large_result_is_refused_before_it_is_written() {
 }
 
 #[test]
+fn an_element_costs_what_the_guide_says() {
+    assert_eq!(size_of::<Val>(), 40);
+}
+
+#[test]
 fn an_input_of_too_many_values_is_refused() {
     let ty = Type::List(boxed(Type::Bool));
     let why = read(&ty, Value::Array(vec![json!(true); VALUES])).unwrap_err();
