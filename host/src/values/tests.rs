@@ -510,3 +510,62 @@ mod documentation {
         }
     }
 }
+
+/// Every kind of type, in an instance and at the top.
+const ALL_TYPES: &str = r#"(component
+  (type $pen (resource (rep i32)))
+  (core module $m
+    (memory (export "memory") 1)
+    (func (export "f") (result i32) (i32.const 0)))
+  (core instance $i (instantiate $m))
+  (alias core export $i "f" (core func $f))
+  (alias core export $i "memory" (core memory $memory))
+  (type $p (record (field "x-Y" s8) (field "b" (option (option u8)))))
+  (export $point "point" (type $p))
+  (type $v (variant (case "none") (case "some" $point) (case "odd" float32)))
+  (export $either "either" (type $v))
+  (type $e (enum "red" "light-blue"))
+  (export $hue "hue" (type $e))
+  (type $fl (flags "r" "w"))
+  (export $may "may" (type $fl))
+  (export $own "pen" (type $pen))
+  (func $all (result (tuple $point $either $hue $may bool s16 u16 s32 u32 s64 u64 float64 char string (list u8)
+      (list (list u8)) (result) (result (list char)) (result (error string)) (result u8 (error $hue))))
+    (canon lift (core func $f) (memory $memory)))
+  (func $held (result (own $own)) (canon lift (core func $f)))
+  (export "top" (func $all))
+  (export "held" (func $held))
+  (instance $in (export "inner" (func $all)) (export "URL-of" (func $all)))
+  (export "a:b/c@1.0.0" (instance $in)))"#;
+
+#[test]
+fn bytes_and_compiled_components_tell_the_same_types() {
+    let bytes = wat::parse_str(ALL_TYPES).unwrap();
+    let mut validator = wasmparser::Validator::new_with_features(crate::engine::config::features());
+    let types = validator.validate_all(&bytes).unwrap();
+    let exports = ["top", "held", "a:b/c@1.0.0"].map(str::to_owned);
+    let mut before = functions_of_bytes(types.as_ref(), &exports);
+
+    let config = crate::engine::config::config(1, false);
+    let engine = wasmtime::Engine::new(&config).unwrap();
+    let component = wasmtime::component::Component::new(&engine, &bytes).unwrap();
+    let mut after = functions_of_component(&component);
+    for found in [&mut before, &mut after] {
+        found.sort_by(|a, b| a.place.cmp(&b.place));
+    }
+    assert_eq!(before.len(), 4);
+    assert_eq!(before, after);
+    let (tools, left_out) = offer(before, 9);
+    assert_eq!(tools.len(), 3);
+    assert_eq!(left_out[0].function, "held");
+    assert!(tools.iter().all(|tool| tool.function == tools[0].function));
+    let signature = tools[0].function.signature("top");
+    for part in [
+        "record { x-Y: s8, b: option<option<u8>> }",
+        "variant { none, some(record {",
+        "enum { red, light-blue }, flags { r, w }, bool, s16, u16, s32, u32, s64, u64, f64, char, string",
+        "list<u8>, list<list<u8>>, result, result<list<char>>, result<_, string>, result<u8, enum {",
+    ] {
+        assert!(signature.contains(part), "{signature}\nlacks {part}");
+    }
+}
