@@ -29,7 +29,7 @@ use toolcell::{
 use crate::stage::{CANARY, Scene, WON};
 
 /// Private memory of a confined process; the program itself needs a few MiB of it.
-const DATA: u64 = 512 << 20;
+pub(crate) const DATA: u64 = 512 << 20;
 /// The largest file that a confined process may write.
 pub(crate) const FILE: u64 = 1 << 20;
 

@@ -16,7 +16,7 @@ use toolcell::{
 };
 
 use crate::{
-    attacks::CGROUP,
+    attacks::{CGROUP, DATA, FILE},
     harness::Test,
     stage::{CANARY, Fate, Stage, Wall, fate},
 };
@@ -53,6 +53,10 @@ pub(crate) const ALL: &[Test] = &[
     (
         "a_worker_without_its_parent_ends",
         a_worker_without_its_parent_ends,
+    ),
+    (
+        "the_limits_are_those_of_the_plan",
+        the_limits_are_those_of_the_plan,
     ),
     ("rights_are_given_up", rights_are_given_up),
     ("openat2_can_be_made_to_fail", openat2_can_be_made_to_fail),
@@ -352,28 +356,51 @@ fn a_worker_without_its_parent_ends() {
     assert_eq!(started(Wall::Up), Fate::Refused(String::new()));
 }
 
-fn rights_are_given_up() {
-    let status = |wall: Wall| {
-        let stage = Stage::new();
-        let mut child = stage
-            .command("outlive_parent", wall, &[])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap());
-        lines.read_line(&mut String::new()).unwrap();
-        let status = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
-        drop(child.stdin.take());
-        child.wait().unwrap();
-        move |name: &str| {
-            let line = status
-                .lines()
-                .find_map(|line| line.strip_prefix(name))
-                .unwrap();
-            line.trim_start_matches(':').trim().to_owned()
-        }
+/// Text of `/proc/PID` about a process, and the words behind a name in it.
+fn shown_in(file: &'static str, wall: Wall) -> impl Fn(&str) -> String {
+    let stage = Stage::new();
+    let mut child = stage
+        .command("outlive_parent", wall, &[])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap());
+    lines.read_line(&mut String::new()).unwrap();
+    let text = fs::read_to_string(format!("/proc/{}/{file}", child.id())).unwrap();
+    drop(child.stdin.take());
+    child.wait().unwrap();
+    move |name: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(name));
+        line.unwrap().trim_start_matches(':').trim().to_owned()
+    }
+}
+
+fn the_limits_are_those_of_the_plan() {
+    let limits = shown_in("limits", Wall::Up);
+    // The values in force, and those up to which they could be raised.
+    let both = |name: &str| {
+        let line = limits(name);
+        let words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
+        words[..2].join(" ")
     };
+    for (name, values) in [
+        ("Max core file size", "0 0".to_owned()),
+        ("Max locked memory", "0 0".to_owned()),
+        ("Max msgqueue size", "0 0".to_owned()),
+        ("Max open files", "256 256".to_owned()),
+        ("Max cpu time", "60 61".to_owned()),
+        ("Max file size", format!("{FILE} {FILE}")),
+        ("Max data size", format!("{DATA} {DATA}")),
+    ] {
+        assert_eq!(both(name), values, "{name}");
+    }
+    let processes = both("Max processes");
+    assert!(!processes.contains("unlimited"), "{processes}");
+}
+
+fn rights_are_given_up() {
+    let status = |wall| shown_in("status", wall);
     let (free, confined) = (status(Wall::Down), status(Wall::Up));
     assert_eq!(
         (free("Seccomp"), confined("Seccomp")),
