@@ -19,7 +19,7 @@ use std::{
 #[path = "attacks/rows.rs"]
 mod rows;
 
-use toolcell_policy::{Layers, Limits, Manifest, Policy};
+use toolcell_policy::{Layers, Limits, Manifest, Policy, SharedLimits};
 
 /// The repository.
 fn root() -> PathBuf {
@@ -110,6 +110,62 @@ fn with_limits(page: &str) -> String {
         "{before}{LIMITS_BEGIN}{note}\n{}{LIMITS_END}{after}",
         limits()
     )
+}
+
+const SHARED_BEGIN: &str = "<!-- shared-limits:begin";
+const SHARED_END: &str = "<!-- shared-limits:end -->";
+
+fn shared_limits() -> String {
+    let mut table = String::from(
+        "| table | limit | what is limited | default | at most |\n| --- | --- | --- | --- | --- |\n",
+    );
+    for (name, catalogue) in [
+        ("session", SharedLimits::SESSION),
+        ("host", SharedLimits::HOST),
+    ] {
+        for info in catalogue {
+            let rate = if info.key == "rate" {
+                " in one period"
+            } else {
+                ""
+            };
+            let default = match (info.default, info.key) {
+                (Some(value), _) => info.show(value),
+                (None, "concurrency") => "the engine's places, 64".to_owned(),
+                (None, _) => "no limit".to_owned(),
+            };
+            let (key, what, most) = (info.key, info.what, info.show(info.max));
+            writeln!(
+                table,
+                "| `[{name}]` | `{key}` | {what} | {default} | {most}{rate} |"
+            )
+            .unwrap();
+        }
+    }
+    table
+}
+
+#[test]
+fn the_table_of_limits_on_many_calls_says_what_the_code_does() {
+    let page = "docs/limits.md";
+    let text = read(page);
+    let parts = text.split_once(SHARED_BEGIN).and_then(|(before, rest)| {
+        let (note, rest) = rest.split_once('\n')?;
+        let (_, after) = rest.split_once(SHARED_END)?;
+        Some((before, note, after))
+    });
+    let (before, note, after) = parts.expect("the page has a place for them");
+    let wanted = format!(
+        "{before}{SHARED_BEGIN}{note}\n{}{SHARED_END}{after}",
+        shared_limits()
+    );
+    if std::env::var("INSTA_UPDATE").is_ok_and(|update| update == "always") {
+        fs::write(root().join(page), &wanted).unwrap();
+    }
+    assert!(
+        read(page) == wanted,
+        "the limits in {page} differ from the code; see the top of this file"
+    );
 }
 
 #[test]

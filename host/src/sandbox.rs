@@ -31,7 +31,7 @@ use crate::{
         files::discard,
         recorder::{Record, Recorder},
     },
-    engine::{Engine, limits as ceilings, meter::Meter, one_line},
+    engine::{Engine, meter::Meter, one_line},
 };
 
 pub(crate) use executor::Executor;
@@ -241,7 +241,7 @@ async fn confine<T>(
         ..state.usage()
     };
     let record = around.recorder.take();
-    let outcome = outcome::judge(ended, &record, state.limiter.exceeded());
+    let outcome = outcome::judge(ended, &record, state.limiter.exceeded(), &around.limits);
     drop(store);
     discard(scratch).await;
     usage.wall_us = micros(begin.elapsed());
@@ -259,8 +259,9 @@ fn prepare_store(
     meter: &Meter,
 ) -> wasmtime::Result<()> {
     store.limiter(|state| &mut state.limiter);
-    store.set_hostcall_fuel(ceilings::HOSTCALL_BYTES);
-    store.set_max_component_handles(ceilings::COMPONENT_HANDLES);
+    let limits = &around.limits;
+    store.set_hostcall_fuel(usize::try_from(limits.hostcall).unwrap_or(usize::MAX));
+    store.set_max_component_handles(limits.handles as usize);
     if let Some(fuel) = around.limits.fuel {
         store.set_fuel(fuel)?;
     }

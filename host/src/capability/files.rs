@@ -14,8 +14,11 @@ use wasmtime_wasi::{
 };
 
 use crate::{
-    Denial,
-    capability::recorder::{PathUse, Recorder},
+    Denial, ErrorKind,
+    capability::{
+        LimitExceeded,
+        recorder::{PathUse, Recorder},
+    },
 };
 
 mod host;
@@ -42,13 +45,14 @@ pub(crate) struct FilesState {
     /// Where each open descriptor points, by its number in the resource table.
     places: HashMap<u32, Place>,
     /// How many listings of directories are open.
-    listings: usize,
+    listings: u32,
+    /// How many of them there may be. Each keeps all names of its directory in the host's memory.
+    max_listings: u32,
+    /// How many descriptors may be open. Each is one of the host's.
+    max_open: usize,
     /// The directory of this call alone. It is made when the guest asks for its directories.
     scratch: Option<Scratch>,
 }
-
-/// The most listings that a call may hold open. Each keeps all names of its directory in the host's memory.
-const MAX_LISTINGS: usize = 64;
 
 /// Which root a descriptor came from, and its path as the guest sees it.
 #[derive(Clone)]
@@ -77,6 +81,7 @@ impl FilesState {
     /// the roots were opened for; a worker process has none.
     pub(crate) fn new(roots: Arc<HeldRoots>, grants: Option<GrantSet>, recorder: Recorder) -> Self {
         let limits = &roots.holdings().limits;
+        let (max_listings, max_open) = (limits.listings, limits.open_files as usize);
         Self {
             quota: Quota::new(limits.written, limits.created.into(), recorder.clone()),
             roots,
@@ -84,6 +89,8 @@ impl FilesState {
             recorder,
             places: HashMap::new(),
             listings: 0,
+            max_listings,
+            max_open,
             scratch: None,
         }
     }
@@ -95,6 +102,32 @@ impl FilesState {
             scratch,
             may_block: self.roots.may_block(),
         })
+    }
+
+    /// Whether one more file or directory may be open. The roots do not count.
+    fn may_open(&self) -> Result<(), LimitExceeded> {
+        let holdings = self.roots.holdings();
+        let roots = holdings.dirs.len()
+            + usize::from(holdings.scratch.is_some())
+            + usize::from(holdings.phantom);
+        let max = self.max_open;
+        if self.places.len() < max.saturating_add(roots) {
+            return Ok(());
+        }
+        let message =
+            format!("the tool holds more files open than it may: its limit `open_files` is {max}");
+        Err(self.recorder.exceed(ErrorKind::LimitFiles, message))
+    }
+
+    /// Whether one more listing of a directory may be open.
+    fn may_list(&self) -> Result<(), LimitExceeded> {
+        let max = self.max_listings;
+        if self.listings < max {
+            return Ok(());
+        }
+        let message =
+            format!("the tool holds more listings open than it may: its limit `listings` is {max}");
+        Err(self.recorder.exceed(ErrorKind::LimitFiles, message))
     }
 
     /// Bytes that the call wrote to files, holes included.

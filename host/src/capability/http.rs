@@ -16,6 +16,7 @@ use std::{
 use futures_util::future::BoxFuture;
 use http::{HeaderName, Method, Request, Response, Uri};
 use http_body_util::BodyExt;
+use tokio::sync::Semaphore;
 use toolcell_policy::{Effect, GrantSet, NetGrant, Rule};
 use wasmtime::component::{Linker, ResourceTable};
 use wasmtime_wasi_http::{
@@ -100,10 +101,12 @@ pub(crate) trait Network: Send + Sync {
 }
 
 impl HttpState {
-    /// The state of a call that has made no request yet.
-    pub(crate) fn new(network: Arc<dyn Network>) -> Self {
+    /// The state of a call that has made no request yet. Header fields that the guest makes may have so many bytes.
+    pub(crate) fn new(network: Arc<dyn Network>, header_bytes: u64) -> Self {
+        let mut ctx = WasiHttpCtx::new();
+        ctx.set_field_size_limit(usize::try_from(header_bytes).unwrap_or(usize::MAX));
         Self {
-            ctx: WasiHttpCtx::new(),
+            ctx,
             hooks: Hooks(network),
         }
     }
@@ -184,6 +187,8 @@ pub(crate) fn is_forbidden(name: &HeaderName) -> bool {
 pub(crate) struct Requests {
     options: HttpOptions,
     meter: Arc<Meter>,
+    /// One permit for each request that may be under way.
+    connections: Arc<Semaphore>,
     attempts: AtomicU32,
     sent: AtomicU32,
 }
@@ -211,6 +216,7 @@ impl Requests {
     pub(crate) fn new(options: HttpOptions) -> Self {
         Self {
             meter: Arc::new(Meter::new(options.grants.limits().egress)),
+            connections: Arc::new(Semaphore::new(options.grants.limits().connections as usize)),
             attempts: AtomicU32::new(0),
             sent: AtomicU32::new(0),
             options,
@@ -223,7 +229,10 @@ impl Requests {
         options: RequestOptions,
     ) -> Result<Sent, Error> {
         self.count()?;
+        let limits = self.options.grants.limits().clone();
         let (target, special) = self.decide(request.method(), request.uri()).await?;
+        // Held until the response is read or given up. One that waits for ever waits until the end of the call.
+        let connection = Arc::clone(&self.connections).acquire_owned().await;
         self.sent.fetch_add(1, Ordering::Relaxed);
         let reached = format!("{}:{}", target.host(), target.port());
         self.options.recorder.reach(&reached);
@@ -232,7 +241,8 @@ impl Requests {
             connect: options.connect_timeout,
             first_byte: options.first_byte_timeout,
             between_bytes: options.between_bytes_timeout,
-            response_bytes: self.options.grants.limits().response,
+            response_bytes: limits.response,
+            header_bytes: limits.headers,
             special,
         };
         let access = access(request.method(), target.without_query());
@@ -249,6 +259,7 @@ impl Requests {
                 .boxed_unsync()
         });
         let driver = async move {
+            let _connection = connection;
             driver
                 .await
                 .map_err(|error| driving.tell(&drive_access, error))

@@ -10,6 +10,7 @@ use std::{
 
 use bytes::Bytes;
 use tokio::io::AsyncWrite;
+use toolcell_policy::Limits;
 use wasmtime::component::{HasData, Linker};
 use wasmtime_wasi::{
     async_trait,
@@ -24,9 +25,6 @@ use super::{
 };
 use crate::{CallEvent, ErrorKind, text::escape_control};
 
-/// How many lines a call may write, however short they are: each is an event that somebody has to handle.
-pub(crate) const MAX_LINES: u64 = 10_000;
-
 /// The log of one call. Clones share it; its limit holds for lines of the import and both standard streams together.
 #[derive(Clone)]
 pub(crate) struct LogState {
@@ -36,6 +34,8 @@ pub(crate) struct LogState {
 struct Shared {
     recorder: Recorder,
     max_bytes: u64,
+    /// However short they are: each is an event that somebody has to handle.
+    max_lines: u64,
     bytes: AtomicU64,
     lines: AtomicU64,
     /// What was written to each standard stream since its last newline. The limit on bytes bounds it.
@@ -62,12 +62,13 @@ impl Standard {
 }
 
 impl LogState {
-    /// An empty log of at most `max_bytes` bytes.
-    pub(crate) fn new(max_bytes: u64, recorder: Recorder) -> Self {
+    /// An empty log within the limits `log` and `log_lines`.
+    pub(crate) fn new(limits: &Limits, recorder: Recorder) -> Self {
         Self {
             shared: Arc::new(Shared {
                 recorder,
-                max_bytes,
+                max_bytes: limits.log,
+                max_lines: limits.log_lines.into(),
                 bytes: AtomicU64::new(0),
                 lines: AtomicU64::new(0),
                 stdout: Mutex::default(),
@@ -124,10 +125,13 @@ impl LogState {
     }
 
     fn line(&self, level: &str, message: &str) -> Result<(), LimitExceeded> {
-        if self.shared.lines.fetch_add(1, Relaxed) >= MAX_LINES {
+        let max = self.shared.max_lines;
+        if self.shared.lines.fetch_add(1, Relaxed) >= max {
             return Err(self.shared.recorder.exceed(
                 ErrorKind::LimitLog,
-                format!("the tool wrote more than {MAX_LINES} lines of log"),
+                format!(
+                    "the tool wrote more lines of log than it may: its limit `log_lines` is {max}"
+                ),
             ));
         }
         self.tell(level, message);
@@ -253,7 +257,11 @@ mod tests {
             }
         });
         let recorder = Recorder::new(CallId::new("call_1"), Some(events));
-        (LogState::new(max_bytes, recorder.clone()), recorder, lines)
+        let limits = Limits {
+            log: max_bytes,
+            ..Limits::default()
+        };
+        (LogState::new(&limits, recorder.clone()), recorder, lines)
     }
 
     fn pair(level: &str, message: &str) -> (String, String) {
@@ -318,22 +326,28 @@ mod tests {
         assert_eq!(log.bytes(), 10);
     }
 
+    fn lines_max() -> usize {
+        Limits::default().log_lines as usize
+    }
+
     #[test]
     fn empty_lines_are_limited_too() {
         let (log, recorder, lines) = log(u64::MAX);
         let mut out = log.stream(Standard::Output);
-        let flood = Bytes::from(vec![b'\n'; MAX_LINES as usize]);
+        let flood = Bytes::from(vec![b'\n'; lines_max()]);
         out.write(flood).unwrap();
         assert!(out.write(Bytes::from_static(b"\n")).is_err());
-        assert_eq!(lines.lock().unwrap().len() as u64, MAX_LINES);
-        assert_eq!(recorder.snapshot().limit.unwrap().kind, ErrorKind::LimitLog);
+        assert_eq!(lines.lock().unwrap().len(), lines_max());
+        let limit = recorder.snapshot().limit.unwrap();
+        assert_eq!(limit.kind, ErrorKind::LimitLog);
+        assert!(limit.message.ends_with("its limit `log_lines` is 10000"));
     }
 
     #[test]
     fn a_rest_without_a_newline_is_no_reason_to_fail_a_call_that_ended() {
         let (log, recorder, lines) = log(u64::MAX);
         let mut out = log.stream(Standard::Output);
-        let all = "\n".repeat(MAX_LINES as usize) + "rest";
+        let all = "\n".repeat(lines_max()) + "rest";
         out.write(Bytes::from(all)).unwrap();
         log.finish();
         assert_eq!(lines.lock().unwrap().last(), Some(&pair("stdout", "rest")));

@@ -27,9 +27,6 @@ use super::{
 };
 use crate::{Content, Denial, ErrorKind, ToolFailure, ToolResult, engine::limits};
 
-/// How many calls all tools of one tree may make together. Depth alone would allow any number of them side by side.
-pub(crate) const MAX_NESTED_CALLS: u32 = 256;
-
 /// Who carries out a call that a tool makes.
 pub(crate) trait Callee: Send + Sync {
     /// Calls the tool with the public name `name`. The result is what a model would see.
@@ -46,6 +43,15 @@ pub(crate) trait Callee: Send + Sync {
 pub(crate) struct Nesting {
     /// How many tools called one another to get here; 0 at the top.
     depth: u32,
+    /// What is left of the limit `nested_calls` of this call and of every call above it. Depth alone would allow any
+    /// number of calls side by side.
+    budgets: Vec<Budget>,
+}
+
+/// How many calls one call may cause, at every depth together.
+#[derive(Clone, Debug)]
+struct Budget {
+    max: u32,
     left: Arc<AtomicU32>,
 }
 
@@ -54,7 +60,7 @@ impl Nesting {
     pub(crate) fn top() -> Self {
         Self {
             depth: 0,
-            left: Arc::new(AtomicU32::new(MAX_NESTED_CALLS)),
+            budgets: Vec::new(),
         }
     }
 
@@ -63,14 +69,40 @@ impl Nesting {
         self.depth == 0
     }
 
-    /// The place of a call made from here, as long as the tree's budget lasts.
-    fn below(&self) -> Option<Self> {
-        self.left
-            .fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1))
-            .ok()?;
-        Some(Self {
+    /// The same place, where everything that is called from it counts against one more budget.
+    pub(crate) fn within(&self, nested_calls: u32) -> Self {
+        let mut budgets = self.budgets.clone();
+        budgets.push(Budget {
+            max: nested_calls,
+            left: Arc::new(AtomicU32::new(nested_calls)),
+        });
+        Self {
+            depth: self.depth,
+            budgets,
+        }
+    }
+
+    /// Whether a budget of the call, or of one above it, is used up.
+    fn is_used_up(&self) -> bool {
+        let mut budgets = self.budgets.iter();
+        budgets.any(|budget| budget.left.load(Relaxed) == 0)
+    }
+
+    /// The place of a call made from here, as long as every budget lasts.
+    ///
+    /// # Errors
+    ///
+    /// The budget that is used up. It ends the call, so that what was taken from others is not given back.
+    fn below(&self) -> Result<Self, u32> {
+        for budget in &self.budgets {
+            budget
+                .left
+                .fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1))
+                .map_err(|_| budget.max)?;
+        }
+        Ok(Self {
             depth: self.depth + 1,
-            left: self.left.clone(),
+            budgets: self.budgets.clone(),
         })
     }
 }
@@ -116,6 +148,28 @@ impl Admission {
         Ok(())
     }
 
+    /// What was denied to a callee was denied to whoever called it as well: where its answer comes of that, it is to
+    /// be told by its rule, and not to look like a fault of the tool. A budget that a callee used up ends whoever's it
+    /// is.
+    fn hand_up(&self, result: &ToolResult) -> Result<(), LimitExceeded> {
+        let Some(failure) = &result.failure else {
+            return Ok(());
+        };
+        match failure.kind {
+            ErrorKind::Denied => self.recorder.deny(Denial {
+                capability: "tools".into(),
+                access: format!("call {}", result.tool),
+                rule: failure.rule.clone().unwrap_or_default(),
+                reason: failure.message.clone(),
+            }),
+            ErrorKind::BudgetExceeded if self.nesting.is_used_up() => {
+                return Err(self.recorder.exceed(failure.kind, failure.message.clone()));
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
     fn deny(&self, name: &str, rule: String, reason: String) -> OwnError {
         self.recorder.deny(Denial {
             capability: "tools".into(),
@@ -141,13 +195,15 @@ impl CallTools for Admission {
                 Ok(input) => input,
                 Err(refused) => return Ok(Err(refused)),
             };
-            let Some(nesting) = self.nesting.below() else {
-                return Err(self.recorder.exceed(
+            let nesting = self.nesting.below().map_err(|max| {
+                self.recorder.exceed(
                     ErrorKind::BudgetExceeded,
-                    format!("tools made more than {MAX_NESTED_CALLS} calls of tools"),
-                ));
-            };
-            Ok(answer(self.callee.call(name, input, nesting).await))
+                    format!("tools made more calls of tools than they may: the limit `nested_calls` is {max}"),
+                )
+            })?;
+            let result = self.callee.call(name, input, nesting).await;
+            self.hand_up(&result)?;
+            Ok(answer(result))
         })
     }
 }

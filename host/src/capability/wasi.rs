@@ -23,7 +23,6 @@ use wasmtime_wasi::{
 use wasmtime_wasi_io::bindings::wasi::io;
 
 use super::holdings::Holdings;
-use crate::engine::limits::RANDOM_BYTES;
 
 /// How far a frozen clock's monotonic half moves at every reading.
 pub(crate) const FROZEN_STEP: Duration = Duration::from_millis(1);
@@ -40,7 +39,7 @@ pub(crate) fn context(
     builder
         .stdout(stdout)
         .stderr(stderr)
-        .max_random_size(RANDOM_BYTES)
+        .max_random_size(holdings.limits.random)
         .allow_tcp(false)
         .allow_udp(false)
         .allow_ip_name_lookup(false)

@@ -17,7 +17,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::error::{EgressError, LimitKind};
 
-/// The most bytes before the head of an answer is complete, interim answers (1xx) included.
+/// The most bytes before the head of an answer is complete, interim answers (1xx) included; twice the call's limit
+/// `headers` where that is more.
 pub(crate) const HEAD_BYTES_MAX: u64 = 256 * 1024;
 
 /// What one call sent and received, over all its requests. Counts HTTP bytes, not those of TLS.
@@ -99,6 +100,7 @@ pub(crate) struct Metered<S> {
     meter: Arc<Meter>,
     wire: Arc<Wire>,
     head_bytes: u64,
+    head_bytes_max: u64,
 }
 
 impl<S> Metered<S> {
@@ -109,7 +111,14 @@ impl<S> Metered<S> {
             meter,
             wire,
             head_bytes: 0,
+            head_bytes_max: HEAD_BYTES_MAX,
         }
+    }
+
+    /// The same connection, where one head may have so many bytes.
+    pub(crate) fn with_head_max(mut self, header_bytes: u64) -> Self {
+        self.head_bytes_max = HEAD_BYTES_MAX.max(header_bytes.saturating_mul(2));
+        self
     }
 }
 
@@ -126,7 +135,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Metered<S> {
         this.meter.received.fetch_add(read, Ordering::Relaxed);
         if !this.wire.head_done.load(Ordering::Relaxed) {
             this.head_bytes = this.head_bytes.saturating_add(read);
-            if this.head_bytes > HEAD_BYTES_MAX {
+            if this.head_bytes > this.head_bytes_max {
                 // A read that fails has read nothing.
                 buf.set_filled(before);
                 return Poll::Ready(Err(this.wire.stop(EgressError::HeadTooLarge)));

@@ -23,12 +23,10 @@ use super::{
     target::Target,
 };
 
-/// The most header fields of a request and of a response.
+/// The most header fields of a request and of a response. How many bytes they have is a limit of the call.
 pub(crate) const HEADERS_MAX: usize = 100;
-/// The most bytes of a request's header names and values together.
-pub(crate) const REQUEST_HEADER_BYTES_MAX: usize = 32 * 1024;
-/// The most bytes of one response head.
-const RESPONSE_HEAD_BYTES_MAX: usize = 64 * 1024;
+/// What hyper reads at least at once.
+const BUFFER_BYTES_MIN: usize = 8 * 1024;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -45,6 +43,8 @@ pub(crate) struct Bounds {
     pub(crate) between_bytes: Option<Duration>,
     /// The most bytes of the response's body.
     pub(crate) response_bytes: u64,
+    /// The most bytes of the request's header names and values together, and of the response's head.
+    pub(crate) header_bytes: u64,
     /// Whether the rule names this host as one that may lead to special addresses.
     pub(crate) special: bool,
 }
@@ -78,7 +78,8 @@ impl Egress {
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        let request = prepare(target, request)?;
+        let header_bytes = usize::try_from(bounds.header_bytes).unwrap_or(usize::MAX);
+        let request = prepare(target, request, header_bytes)?;
         let until = bounds.until(bounds.connect, self.timeouts.connect);
         let connecting = connect(&*self.resolver, &self.tls, target, bounds.special, until);
         let link = timeout_at(until, connecting)
@@ -86,11 +87,12 @@ impl Egress {
             .map_err(|_| EgressError::Timeout(Phase::Connect))??;
 
         let wire = Arc::new(Wire::default());
-        let metered = Metered::new(link, Arc::clone(meter), Arc::clone(&wire));
+        let metered = Metered::new(link, Arc::clone(meter), Arc::clone(&wire))
+            .with_head_max(bounds.header_bytes);
         let (mut sender, connection) = http1::Builder::new()
             .max_headers(HEADERS_MAX)
-            .max_header_size(RESPONSE_HEAD_BYTES_MAX)
-            .max_buf_size(RESPONSE_HEAD_BYTES_MAX)
+            .max_header_size(header_bytes)
+            .max_buf_size(header_bytes.max(BUFFER_BYTES_MIN))
             .handshake(TokioIo::new(metered))
             .await
             .map_err(|error| explain(&error, &wire))?;
@@ -145,14 +147,18 @@ async fn head_while_driving(
 }
 
 /// The request as it goes over the wire: origin form, and the connection's own headers are ours.
-fn prepare<B>(target: &Target, request: Request<B>) -> Result<Request<B>, EgressError> {
+fn prepare<B>(
+    target: &Target,
+    request: Request<B>,
+    header_bytes_max: usize,
+) -> Result<Request<B>, EgressError> {
     let (mut parts, body) = request.into_parts();
     let header_bytes: usize = parts
         .headers
         .iter()
         .map(|(name, value)| name.as_str().len().saturating_add(value.len()))
         .sum();
-    if parts.headers.len() > HEADERS_MAX || header_bytes > REQUEST_HEADER_BYTES_MAX {
+    if parts.headers.len() > HEADERS_MAX || header_bytes > header_bytes_max {
         return Err(EgressError::RequestHeaders);
     }
     let host =

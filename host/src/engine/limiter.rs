@@ -1,16 +1,30 @@
-//! Bounds the memory of one call, summed over everything that the guest allocates.
+//! Bounds what one call allocates in the engine, summed over everything that the guest has.
 
 use wasmtime::{ResourceLimiter, Result};
 
-use super::limits;
+/// The most that one call may have of each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Ceilings {
+    /// Bytes of all linear memories together.
+    pub(crate) memory_bytes: u64,
+    /// Linear memories.
+    pub(crate) memories: u32,
+    /// Elements of all tables together.
+    pub(crate) table_elements: u32,
+    /// Tables.
+    pub(crate) tables: u32,
+    /// Core instances.
+    pub(crate) instances: u32,
+}
 
-/// Counts the linear memories and tables of one store. wasmtime's own limits hold for each memory alone, so that a
-/// component with many memories would get many times its limit.
+/// Counts the linear memories and tables of one store. wasmtime's own limits hold for each memory and each table alone,
+/// so that a component with many would get many times its limit.
 #[derive(Debug)]
 pub(crate) struct Limiter {
-    limit_bytes: u64,
+    ceilings: Ceilings,
     used_bytes: u64,
     peak_bytes: u64,
+    elements: u64,
     exceeded: Option<Exceeded>,
 }
 
@@ -24,20 +38,21 @@ pub(crate) enum Exceeded {
         /// The highest sum that is allowed.
         limit_bytes: u64,
     },
-    /// Elements of one table.
+    /// A sum of elements of tables.
     Table {
-        /// The elements it would have had.
-        wanted: usize,
+        /// The elements there would have been.
+        wanted: u64,
     },
 }
 
 impl Limiter {
-    /// A limiter that allows `limit_bytes` over all memories.
-    pub(crate) fn new(limit_bytes: u64) -> Self {
+    /// A limiter of a store that holds nothing yet.
+    pub(crate) fn new(ceilings: Ceilings) -> Self {
         Self {
-            limit_bytes,
+            ceilings,
             used_bytes: 0,
             peak_bytes: 0,
+            elements: 0,
             exceeded: None,
         }
     }
@@ -63,10 +78,11 @@ impl ResourceLimiter for Limiter {
     ) -> Result<bool> {
         let more = desired.saturating_sub(current) as u64;
         let wanted_bytes = self.used_bytes.saturating_add(more);
-        if wanted_bytes > self.limit_bytes {
+        let limit_bytes = self.ceilings.memory_bytes;
+        if wanted_bytes > limit_bytes {
             self.exceeded.get_or_insert(Exceeded::Memory {
                 wanted_bytes,
-                limit_bytes: self.limit_bytes,
+                limit_bytes,
             });
             return Ok(false);
         }
@@ -77,28 +93,30 @@ impl ResourceLimiter for Limiter {
 
     fn table_growing(
         &mut self,
-        _current: usize,
+        current: usize,
         desired: usize,
         _maximum: Option<usize>,
     ) -> Result<bool> {
-        if desired > limits::TABLE_ELEMENTS {
-            self.exceeded
-                .get_or_insert(Exceeded::Table { wanted: desired });
+        let more = desired.saturating_sub(current) as u64;
+        let wanted = self.elements.saturating_add(more);
+        if wanted > self.ceilings.table_elements.into() {
+            self.exceeded.get_or_insert(Exceeded::Table { wanted });
             return Ok(false);
         }
+        self.elements = wanted;
         Ok(true)
     }
 
     fn instances(&self) -> usize {
-        limits::CORE_INSTANCES_PER_COMPONENT as usize
+        self.ceilings.instances as usize
     }
 
     fn tables(&self) -> usize {
-        limits::TABLES_PER_COMPONENT as usize
+        self.ceilings.tables as usize
     }
 
     fn memories(&self) -> usize {
-        limits::MEMORIES_PER_COMPONENT as usize
+        self.ceilings.memories as usize
     }
 }
 
@@ -106,9 +124,19 @@ impl ResourceLimiter for Limiter {
 mod tests {
     use super::*;
 
+    fn limiter(memory_bytes: u64, table_elements: u32) -> Limiter {
+        Limiter::new(Ceilings {
+            memory_bytes,
+            memories: 2,
+            table_elements,
+            tables: 3,
+            instances: 4,
+        })
+    }
+
     #[test]
     fn memories_are_summed() {
-        let mut limiter = Limiter::new(100);
+        let mut limiter = limiter(100, 0);
         assert!(limiter.memory_growing(0, 60, None).unwrap());
         assert!(limiter.memory_growing(0, 40, None).unwrap());
         assert!(!limiter.memory_growing(40, 41, None).unwrap());
@@ -124,23 +152,24 @@ mod tests {
 
     #[test]
     fn the_limit_itself_is_allowed() {
-        let mut limiter = Limiter::new(100);
+        let mut limiter = limiter(100, 0);
         assert!(limiter.memory_growing(0, 100, None).unwrap());
         assert_eq!(limiter.exceeded(), None);
     }
 
     #[test]
-    fn tables_are_bounded() {
-        let mut limiter = Limiter::new(0);
-        assert!(
-            limiter
-                .table_growing(0, limits::TABLE_ELEMENTS, None)
-                .unwrap()
-        );
-        assert!(
-            !limiter
-                .table_growing(0, limits::TABLE_ELEMENTS + 1, None)
-                .unwrap()
-        );
+    fn tables_are_summed() {
+        let mut limiter = limiter(0, 100);
+        assert!(limiter.table_growing(0, 60, None).unwrap());
+        assert!(limiter.table_growing(0, 40, None).unwrap());
+        assert!(!limiter.table_growing(40, 41, None).unwrap());
+        assert_eq!(limiter.exceeded(), Some(Exceeded::Table { wanted: 101 }));
+    }
+
+    #[test]
+    fn each_kind_has_its_own_number() {
+        let limiter = limiter(0, 0);
+        let numbers = (limiter.memories(), limiter.tables(), limiter.instances());
+        assert_eq!(numbers, (2, 3, 4));
     }
 }

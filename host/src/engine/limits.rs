@@ -13,17 +13,20 @@ pub const DEFAULT_COMPONENT_BYTES: u64 = 64 << 20;
 /// set aside, the compiler needs no bounds checks.
 pub const MEMORY_RESERVATION_BYTES: u64 = 4 << 30;
 
-/// Core instances that one component may consist of. Python components have 14, and 21 and more without WASI.
+/// Core instances that one component may consist of. Python components have 14, and 21 and more without WASI. The
+/// policy's limit `instances` can only be lower.
 pub const CORE_INSTANCES_PER_COMPONENT: u32 = 64;
 
-/// Linear memories that one component may have. Components made from JavaScript have two.
+/// Linear memories that one component may have. Components made from JavaScript have two. The policy's limit
+/// `memories` can only be lower: each sets 4 GiB of address space aside, for every place.
 pub const MEMORIES_PER_COMPONENT: u32 = 2;
 
-/// Tables that one component may have.
-pub const TABLES_PER_COMPONENT: u32 = 8;
+/// Tables that one component may have, whatever the policy's limit `tables` says.
+pub const TABLES_PER_COMPONENT: u32 = 16;
 
-/// Elements of one table. JavaScript runtimes need about 7,700.
-pub const TABLE_ELEMENTS: usize = 20_000;
+/// Elements of one table, whatever the policy's limit `table_elements` says, which is for all tables together.
+/// JavaScript runtimes need about 7,700.
+pub const TABLE_ELEMENTS: usize = 100_000;
 
 /// Bytes of metadata of one core instance and of one component instance: 1 MiB.
 pub const INSTANCE_METADATA_BYTES: usize = 1 << 20;
@@ -33,18 +36,6 @@ pub const WASM_STACK_BYTES: usize = 512 << 10;
 
 /// The whole stack of a call, host functions included, in bytes: 2 MiB.
 pub const ASYNC_STACK_BYTES: usize = 2 << 20;
-
-/// Bytes that one host call, or the guest's answer, may copy into the host: 16 MiB.
-pub const HOSTCALL_BYTES: usize = 16 << 20;
-
-/// Entries of a call's resource table: open files, streams, pollables, HTTP bodies.
-pub const RESOURCE_TABLE_ENTRIES: usize = 1_000;
-
-/// Live resource handles of a call inside the component model.
-pub const COMPONENT_HANDLES: usize = 1_000;
-
-/// Bytes that one request for random bytes may ask for: 1 MiB.
-pub const RANDOM_BYTES: u64 = 1 << 20;
 
 /// Memory of a pool slot that stays resident after a call where the kernel can tell which pages were touched, in
 /// bytes: 1 MiB.
@@ -71,5 +62,5 @@ pub const MANIFEST_BYTES: usize = 256 << 10;
 /// A call's input as JSON text, in bytes: 1 MiB.
 pub const INPUT_BYTES: usize = 1 << 20;
 
-/// Pieces of content in one answer.
+/// Pieces of content in one answer. `output` bounds their bytes; this bounds what empty ones cost the host.
 pub const OUTPUT_PIECES: usize = 1_024;

@@ -2,6 +2,7 @@
 //! engine leaves this file, since a guest can put its words into it.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use toolcell_policy::Limits;
 use wasmtime::{PoolConcurrencyLimitError, Trap, component::ResourceTableError};
 use wasmtime_wasi::I32Exit;
 
@@ -50,13 +51,18 @@ fn fail<T>(kind: ErrorKind, message: impl Into<String>) -> Judged<T> {
 
 /// Turns the end of a call into its outcome. A limit that a capability recorded counts first, whatever the guest made
 /// of it.
-pub(super) fn judge<T>(ended: Ended<T>, record: &Record, memory: Option<Exceeded>) -> Judged<T> {
+pub(super) fn judge<T>(
+    ended: Ended<T>,
+    record: &Record,
+    memory: Option<Exceeded>,
+    limits: &Limits,
+) -> Judged<T> {
     if let Some(limit) = &record.limit {
         return fail(limit.kind, limit.message.clone());
     }
     match ended {
         Ended::Answered(answer) => Ok(answer),
-        Ended::Failed(error) => Err(stopped(&error, memory)),
+        Ended::Failed(error) => Err(stopped(&error, memory, limits)),
         Ended::Cancelled => fail(ErrorKind::Cancelled, "the caller cancelled the call"),
         Ended::OutOfTime => fail(ErrorKind::LimitTime, "the call took too long"),
         Ended::Panicked => {
@@ -88,7 +94,7 @@ fn refused(error: OwnError, record: &Record) -> ToolFailure {
 }
 
 /// A call that ended without an answer.
-fn stopped(error: &wasmtime::Error, memory: Option<Exceeded>) -> ToolFailure {
+fn stopped(error: &wasmtime::Error, memory: Option<Exceeded>, limits: &Limits) -> ToolFailure {
     tracing::debug!(error = one_line(error), "a call ended without an answer");
     if let Some(LimitExceeded(kind)) = error.downcast_ref::<LimitExceeded>() {
         return ToolFailure::new(*kind, "the call reached a limit");
@@ -106,24 +112,14 @@ fn stopped(error: &wasmtime::Error, memory: Option<Exceeded>) -> ToolFailure {
             );
         }
         Some(Exceeded::Table { wanted }) => {
-            return ToolFailure::new(
-                ErrorKind::LimitMemory,
-                format!(
-                    "the tool asked for a table of {wanted} elements; {} are allowed",
-                    limits::TABLE_ELEMENTS
-                ),
-            );
+            let what = format!("the tool asked for tables of {wanted} elements");
+            return over(ErrorKind::LimitMemory, &what, "table_elements", limits);
         }
         None => {}
     }
     if let Some(ResourceTableError::Full) = error.downcast_ref() {
-        return ToolFailure::new(
-            ErrorKind::LimitMemory,
-            format!(
-                "the tool holds more than {} open resources",
-                limits::RESOURCE_TABLE_ENTRIES
-            ),
-        );
+        let what = "the tool holds more open resources than it may";
+        return over(ErrorKind::LimitMemory, what, "resources", limits);
     }
     if error.is::<PoolConcurrencyLimitError>() {
         return ToolFailure::new(ErrorKind::Busy, "no place was free for the call");
@@ -133,8 +129,12 @@ fn stopped(error: &wasmtime::Error, memory: Option<Exceeded>) -> ToolFailure {
         return ToolFailure::new(ErrorKind::Trap, message);
     }
     match error.downcast_ref::<Trap>() {
+        Some(Trap::StackOverflow) => {
+            let what = "the tool recursed too deeply";
+            over(ErrorKind::Trap, what, "stack", limits)
+        }
         Some(trap) => trapped(*trap),
-        None => by_message(error),
+        None => by_message(error, limits),
     }
 }
 
@@ -142,7 +142,6 @@ fn trapped(trap: Trap) -> ToolFailure {
     let (kind, message) = match trap {
         Trap::OutOfFuel => (ErrorKind::LimitCpu, "the tool used up its fuel"),
         Trap::Interrupt => (ErrorKind::LimitCpu, "the tool was interrupted"),
-        Trap::StackOverflow => (ErrorKind::Trap, "the tool recursed too deeply"),
         Trap::MemoryOutOfBounds => (ErrorKind::Trap, "the tool went outside its memory"),
         Trap::UnreachableCodeReached => (ErrorKind::Trap, "the tool aborted"),
         Trap::IntegerDivisionByZero => (ErrorKind::Trap, "the tool divided by zero"),
@@ -158,28 +157,67 @@ fn trapped(trap: Trap) -> ToolFailure {
     ToolFailure::new(kind, message)
 }
 
-/// Errors for which wasmtime has no type.
-fn by_message(error: &wasmtime::Error) -> ToolFailure {
+/// A limit that was reached, with its name, its number and its unit.
+fn over(kind: ErrorKind, what: &str, key: &str, limits: &Limits) -> ToolFailure {
+    let number = limits.show(key).unwrap_or_default();
+    ToolFailure::new(kind, format!("{what}: its limit `{key}` is {number}"))
+}
+
+/// Errors for which wasmtime has no type: part of the message, the limit that was reached, and what to say.
+const BY_MESSAGE: [(&str, ErrorKind, &str, &str); 7] = [
+    (
+        "too much data is being copied",
+        ErrorKind::LimitOutput,
+        "hostcall",
+        "the tool handed over more bytes at once than it may",
+    ),
+    (
+        "store handle limit exceeded",
+        ErrorKind::LimitMemory,
+        "handles",
+        "the tool holds more handles than it may",
+    ),
+    (
+        "instance count too high",
+        ErrorKind::LimitMemory,
+        "instances",
+        "the tool has more core instances than it may",
+    ),
+    (
+        "memory count too high",
+        ErrorKind::LimitMemory,
+        "memories",
+        "the tool has more linear memories than it may",
+    ),
+    (
+        "table count too high",
+        ErrorKind::LimitMemory,
+        "tables",
+        "the tool has more tables than it may",
+    ),
+    (
+        "requested len",
+        ErrorKind::LimitMemory,
+        "random",
+        "the tool asked for more random bytes at once than it may",
+    ),
+    (
+        "total size of fields exceeds limit",
+        ErrorKind::LimitEgress,
+        "headers",
+        "the tool made larger header fields than it may",
+    ),
+];
+
+fn by_message(error: &wasmtime::Error, limits: &Limits) -> ToolFailure {
     let text = one_line(error);
-    if text.contains("too much data is being copied") {
-        return ToolFailure::new(
-            ErrorKind::LimitOutput,
-            format!(
-                "the tool handed over more than {} bytes at once",
-                limits::HOSTCALL_BYTES
-            ),
-        );
-    }
-    if text.contains("store handle limit exceeded") {
-        return ToolFailure::new(
-            ErrorKind::LimitMemory,
-            format!(
-                "the tool holds more than {} handles",
-                limits::COMPONENT_HANDLES
-            ),
-        );
-    }
-    ToolFailure::new(ErrorKind::Trap, "the tool broke a rule of its runtime")
+    BY_MESSAGE
+        .iter()
+        .find(|(part, ..)| text.contains(part))
+        .map_or_else(
+            || ToolFailure::new(ErrorKind::Trap, "the tool broke a rule of its runtime"),
+            |(_, kind, key, what)| over(*kind, what, key, limits),
+        )
 }
 
 /// Checks what a tool returned and turns it into the words of the data path.

@@ -25,7 +25,7 @@ use crate::{
         wasi,
     },
     egress::Egress,
-    engine::{limiter::Limiter, limits},
+    engine::limiter::{Ceilings, Limiter},
 };
 
 /// What a call brings along.
@@ -69,7 +69,7 @@ impl Setup {
     pub(crate) fn tools(&self) -> Arc<dyn CallTools> {
         Arc::new(Admission {
             grants: self.grants().clone(),
-            nesting: self.nesting.clone(),
+            nesting: self.nesting.within(self.grants().limits().nested_calls),
             callee: Arc::clone(&self.callee),
             recorder: self.recorder.clone(),
         })
@@ -136,7 +136,7 @@ struct Wasi {
 impl CallState {
     /// The state of a tool's call: what the guest writes to its standard streams ends in its log.
     pub(super) fn new(parts: Parts) -> Self {
-        let log = LogState::new(parts.holdings().limits.log, parts.recorder.clone());
+        let log = LogState::new(&parts.holdings().limits, parts.recorder.clone());
         let (stdout, stderr) = (log.stream(Standard::Output), log.stream(Standard::Error));
         let ctx = wasi::context(parts.holdings(), stdout, stderr).build();
         Self::with(parts, log, ctx)
@@ -148,7 +148,7 @@ impl CallState {
         I: StdinStream + 'static,
         O: StdoutStream + 'static,
     {
-        let log = LogState::new(parts.holdings().limits.log, parts.recorder.clone());
+        let log = LogState::new(&parts.holdings().limits, parts.recorder.clone());
         let mut ctx = wasi::context(parts.holdings(), streams.stdout, streams.stderr);
         ctx.stdin(streams.stdin).args(args);
         Self::with(parts, log, ctx.build())
@@ -157,12 +157,19 @@ impl CallState {
     fn with(parts: Parts, log: LogState, ctx: WasiCtx) -> Self {
         let recorder = parts.recorder;
         let mut table = ResourceTable::new();
-        table.set_max_capacity(limits::RESOURCE_TABLE_ENTRIES);
+        let limits = &parts.roots.holdings().limits;
+        table.set_max_capacity(limits.resources as usize);
         Self {
             wasi: Wasi { ctx, table },
-            limiter: Limiter::new(parts.roots.holdings().limits.memory),
+            limiter: Limiter::new(Ceilings {
+                memory_bytes: limits.memory,
+                memories: limits.memories,
+                table_elements: limits.table_elements,
+                tables: limits.tables,
+                instances: limits.instances,
+            }),
+            http: HttpState::new(parts.network, limits.headers),
             files: FilesState::new(parts.roots, parts.grants, recorder.clone()),
-            http: HttpState::new(parts.network),
             log,
             progress: ProgressState::new(recorder.clone()),
             tools: ToolsState(parts.tools),

@@ -226,7 +226,10 @@ async fn deep_recursion_traps() {
     let finished = run_tool(&tool(fields, body), GENEROUS).await;
     let failure = finished.outcome.unwrap_err();
     assert_eq!(failure.kind, ErrorKind::Trap);
-    assert_eq!(failure.message, "the tool recursed too deeply");
+    assert_eq!(
+        failure.message,
+        "the tool recursed too deeply: its limit `stack` is 512KiB"
+    );
 }
 
 #[tokio::test]

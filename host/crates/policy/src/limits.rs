@@ -46,6 +46,8 @@ pub struct Limits {
     pub written: u64,
     /// Files and directories created. Default 1024.
     pub created: u32,
+    /// Files and directories held open at one time. Default 64.
+    pub open_files: u32,
     /// Listings of directories held open at one time. Default 64.
     pub listings: u32,
     /// Random bytes in one request for them. Default 1 MiB.
@@ -103,6 +105,7 @@ impl Limits {
             "headers" => Some(self.headers),
             "written" => Some(self.written),
             "created" => Some(self.created.into()),
+            "open_files" => Some(self.open_files.into()),
             "listings" => Some(self.listings.into()),
             "random" => Some(self.random),
             "call_depth" => Some(self.call_depth.into()),
@@ -157,6 +160,7 @@ impl Limits {
             "headers" => self.headers = value,
             "written" => self.written = value,
             "created" => self.created = count,
+            "open_files" => self.open_files = count,
             "listings" => self.listings = count,
             "random" => self.random = value,
             "call_depth" => self.call_depth = count,
@@ -220,6 +224,7 @@ impl Default for Limits {
             headers: 32 * KIB,
             written: 64 * MIB,
             created: 1_024,
+            open_files: 64,
             listings: 64,
             random: MIB,
             call_depth: 4,

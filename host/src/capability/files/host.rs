@@ -20,7 +20,7 @@ use wasmtime_wasi::{
 };
 
 use super::{
-    Access, FilesState, FilesView, MAX_LISTINGS, Place, Root,
+    Access, FilesState, FilesView, Place, Root,
     quota::{QuotaStream, hole_before},
     roots::is_system,
     spot::{Change, SPECIAL, SYSTEM},
@@ -257,9 +257,7 @@ impl HostDescriptor for FilesView<'_> {
         fd: Resource<Descriptor>,
     ) -> FsResult<Resource<DirectoryEntryStream>> {
         let access = self.access(&fd, Read)?;
-        if self.state.listings >= MAX_LISTINGS {
-            return Err(ErrorCode::InsufficientMemory.into());
-        }
+        self.state.may_list()?;
         let result = self.inner.read_directory(fd).await;
         if result.is_ok() {
             self.state.listings += 1;
@@ -362,6 +360,7 @@ impl HostDescriptor for FilesView<'_> {
             || open_flags.intersects(OpenFlags::CREATE | OpenFlags::TRUNCATE);
         let used = if writes { Write } else { Read };
         let access = self.access_at(&fd, &path, used)?;
+        self.state.may_open()?;
         let change = if writes {
             Change::Content
         } else {

@@ -1,6 +1,7 @@
 use std::fs;
 
 use tempfile::TempDir;
+use toolcell_policy::Limits;
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{
     WasiCtx,
@@ -15,9 +16,8 @@ use wasmtime_wasi::{
 
 use super::*;
 use crate::{
-    CallId, ErrorKind,
+    CallId,
     capability::{
-        LimitExceeded,
         fixtures::{ALL_FILES, granted},
         recorder::Record,
     },
@@ -431,12 +431,41 @@ async fn listings_that_stay_open_are_few() {
     let mut call = Call::new();
     let [work, ..] = call.roots();
     let mut open = Vec::new();
-    for _ in 0..MAX_LISTINGS {
+    for _ in 0..Limits::default().listings {
         open.push(call.view().read_directory(again(&work)).await.unwrap());
     }
     let one_more = call.view().read_directory(again(&work)).await;
-    assert_eq!(code(one_more), ErrorCode::InsufficientMemory);
+    assert_eq!(limit(one_more), Some(LimitExceeded(ErrorKind::LimitFiles)));
+    let message = call.recorder.snapshot().limit.unwrap().message;
+    assert!(message.ends_with("its limit `listings` is 64"), "{message}");
     let last = open.pop().unwrap();
     HostDirectoryEntryStream::drop(&mut call.view(), last).unwrap();
     assert!(call.view().read_directory(again(&work)).await.is_ok());
+}
+
+#[tokio::test]
+async fn files_that_stay_open_are_few() {
+    let mut call = Call::new();
+    let [work, ..] = call.roots();
+    let mut open = Vec::new();
+    for _ in 0..Limits::default().open_files {
+        open.push(
+            call.open(&work, ".", OpenFlags::DIRECTORY, READ)
+                .await
+                .unwrap(),
+        );
+    }
+    let one_more = call.open(&work, ".", OpenFlags::DIRECTORY, READ).await;
+    assert_eq!(limit(one_more), Some(LimitExceeded(ErrorKind::LimitFiles)));
+    let message = call.recorder.snapshot().limit.unwrap().message;
+    assert!(
+        message.ends_with("its limit `open_files` is 64"),
+        "{message}"
+    );
+    HostDescriptor::drop(&mut call.view(), open.pop().unwrap()).unwrap();
+    assert!(
+        call.open(&work, ".", OpenFlags::DIRECTORY, READ)
+            .await
+            .is_ok()
+    );
 }

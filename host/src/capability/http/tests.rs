@@ -3,6 +3,7 @@ use std::{pin::Pin, sync::Mutex, time::Duration};
 use bytes::Bytes;
 use http_body_util::{Empty, Full};
 use toolcell_policy::{Decision, Layers, Manifest, Policy, decide};
+use wasmtime::component::Resource;
 use wasmtime_wasi::p2::Pollable;
 use wasmtime_wasi_http::{
     FieldMap,
@@ -75,7 +76,7 @@ impl Call {
             approver,
         });
         Self {
-            state: HttpState::new(Arc::new(requests)),
+            state: HttpState::new(Arc::new(requests), 32 * 1024),
             recorder,
             names,
         }
@@ -567,4 +568,52 @@ fn the_interfaces_are_linked_once() {
     let component = wat::parse_str(component).unwrap();
     let component = wasmtime::component::Component::from_binary(&engine, &component).unwrap();
     linker.instantiate_pre(&component).unwrap();
+}
+
+#[tokio::test]
+async fn requests_under_way_are_few_and_one_more_waits() {
+    let server = Server::start(Answer::ok("hello")).await;
+    let url = format!("http://server.test:{}/", server.port());
+    let rule = format!("to = \"http://server.test:{}\"", server.port());
+    let mut call = Call::new(grants(&rule, "limits = { connections = 2 }"));
+    let first = call.send(request("GET", &url, "")).await.unwrap();
+    let second = call.send(request("GET", &url, "")).await.unwrap();
+    let mut third = Box::pin(call.send(request("GET", &url, "")));
+    // Nothing but a place among the connections is missing, and none is given while both are held.
+    for _ in 0..100 {
+        assert!(futures_util::poll!(third.as_mut()).is_pending());
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(server.connections(), 2);
+    drop(first);
+    drop(third.await.unwrap());
+    drop(second);
+    assert_eq!(server.connections(), 3);
+}
+
+#[test]
+fn header_fields_that_a_guest_makes_are_bounded() {
+    let mut call = Call::new(grants("to = \"http://server.test\"", ""));
+    let mut table = ResourceTable::new();
+    let mut view = call.state.view(&mut table);
+    let fields = HostFields::new(&mut view).unwrap();
+    let mut last = Ok(());
+    for n in 0..100 {
+        let again = Resource::new_borrow(fields.rep());
+        last = HostFields::append(&mut view, again, format!("x-{n}"), vec![b'y'; 1024]);
+        if last.is_err() {
+            assert!(n < 32, "{n} KiB fit");
+            break;
+        }
+    }
+    let error = last
+        .err()
+        .expect("100 KiB do not fit")
+        .downcast()
+        .unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("total size of fields exceeds limit")
+    );
 }

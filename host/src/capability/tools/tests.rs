@@ -151,10 +151,10 @@ async fn the_depth_is_limited() {
 #[tokio::test]
 async fn all_calls_of_a_tree_share_one_budget() {
     let callee = Arc::new(Fixed::default());
-    let top = Nesting::top();
-    let (mut first, _) = state(&callee, top.clone());
+    let top = Nesting::top().within(256);
+    let (mut first, _) = state(&callee, top.clone().within(1_000));
     let (mut second, recorder) = state(&callee, top);
-    for _ in 0..MAX_NESTED_CALLS {
+    for _ in 0..256 {
         assert!(call(&mut first, "time_now", "{}").await.is_ok());
     }
     let error = Host::call(&mut second, "time_now".into(), "{}".into())
@@ -166,7 +166,8 @@ async fn all_calls_of_a_tree_share_one_budget() {
         .unwrap();
     assert_eq!(limit.0, ErrorKind::BudgetExceeded);
     let hit = recorder.snapshot().limit.unwrap();
-    assert!(hit.message.contains("256 calls"), "{}", hit.message);
+    let wanted = "the limit `nested_calls` is 256";
+    assert!(hit.message.ends_with(wanted), "{}", hit.message);
 }
 
 #[tokio::test]
@@ -232,4 +233,32 @@ async fn an_input_that_is_too_large_is_not_even_read() {
         error.message
     );
     assert!(callee.calls.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn what_was_denied_to_a_callee_is_told_of_its_caller_too() {
+    let mut failure = ToolFailure::new(ErrorKind::Denied, "nothing grants it");
+    failure.rule = Some("policy.toml:3 tool.time.net[0]".to_owned());
+    let callee = Arc::new(Fixed {
+        failure: Some(failure),
+        ..Fixed::default()
+    });
+    let (mut state, recorder) = state(&callee, Nesting::top());
+    let error = call(&mut state, "time_now", "{}").await.err().unwrap();
+    assert_eq!(error.kind, wit::ErrorKind::Denied);
+    let denials = recorder.snapshot().denials;
+    assert_eq!(denials.len(), 1);
+    assert_eq!(denials[0].access, "call time_now");
+    assert_eq!(denials[0].rule, "policy.toml:3 tool.time.net[0]");
+    assert_eq!(denials[0].reason, "nothing grants it");
+}
+
+#[test]
+fn every_call_above_has_its_budget() {
+    let top = Nesting::top().within(3);
+    let inner = top.below().unwrap().within(1);
+    assert!(inner.below().is_ok());
+    assert_eq!(inner.below().err(), Some(1), "its own is used up");
+    // Both tries were counted for the call above: what a call that ends has taken is not given back.
+    assert_eq!(top.below().err(), Some(3));
 }

@@ -22,6 +22,9 @@ use crate::egress::{
 
 const MANY: u64 = 1 << 20;
 
+/// What a head may have.
+const HEADER_BYTES: u64 = 32 * 1024;
+
 fn bounds() -> Bounds {
     Bounds {
         deadline: Instant::now() + PLENTY,
@@ -29,6 +32,7 @@ fn bounds() -> Bounds {
         first_byte: None,
         between_bytes: None,
         response_bytes: MANY,
+        header_bytes: HEADER_BYTES,
         special: true,
     }
 }
@@ -238,7 +242,7 @@ async fn a_flood_of_headers_is_cut_off() {
     let many: String = (0..=super::HEADERS_MAX)
         .map(|n| format!("x-{n}: 1\r\n"))
         .collect();
-    let large = format!("x: {}\r\n", "y".repeat(super::RESPONSE_HEAD_BYTES_MAX));
+    let large = format!("x: {}\r\n", "y".repeat(HEADER_BYTES as usize));
     for headers in [many, large] {
         let head = format!("HTTP/1.1 200 OK\r\n{headers}content-length: 0\r\n\r\n");
         let server = Server::start(Answer::Hold(head.into())).await;
@@ -246,6 +250,36 @@ async fn a_flood_of_headers_is_cut_off() {
             .await
             .unwrap_err();
         assert_eq!(error, EgressError::HeadTooLarge);
+    }
+}
+
+#[tokio::test]
+async fn the_limit_on_headers_is_the_calls_own() {
+    for (limit, bytes, fits) in [
+        (HEADER_BYTES, 40_000, false),
+        (64 * 1024, 40_000, true),
+        (1024, 2_000, false),
+        (1024, 500, true),
+    ] {
+        let own = Bounds {
+            header_bytes: limit,
+            ..bounds()
+        };
+        let large = "y".repeat(bytes);
+        let head = format!("HTTP/1.1 200 OK\r\nx: {large}\r\ncontent-length: 0\r\n\r\n");
+        let server = Server::start(Answer::Hold(head.into())).await;
+        let fetched = fetch(&loopback(), &url(&server), own).await;
+        assert_eq!(fetched.is_ok(), fits, "{limit}: {fetched:?}");
+        let mut request = get();
+        request
+            .headers_mut()
+            .insert("x-large", large.parse().unwrap());
+        let server = Server::start(Answer::ok("ok")).await;
+        let meter = Arc::new(Meter::new(MANY));
+        let sent = loopback()
+            .send(&target(&url(&server)), request, own, &meter)
+            .await;
+        assert_eq!(sent.is_ok(), fits, "{limit}");
     }
 }
 
@@ -456,7 +490,7 @@ async fn requests_with_too_many_or_too_large_headers_are_not_sent() {
         many.headers_mut().append("x-many", n.into());
     }
     let mut large = get();
-    let value = "y".repeat(super::REQUEST_HEADER_BYTES_MAX).parse().unwrap();
+    let value = "y".repeat(HEADER_BYTES as usize).parse().unwrap();
     large.headers_mut().insert("x-large", value);
     for request in [many, large] {
         let sent = loopback()

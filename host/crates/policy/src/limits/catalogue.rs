@@ -169,6 +169,13 @@ impl Limits {
             "files and directories created in one call",
         ),
         LimitInfo::new(
+            "open_files",
+            LimitUnit::Count,
+            Some(64),
+            10_000,
+            "files and directories that one call holds open",
+        ),
+        LimitInfo::new(
             "listings",
             LimitUnit::Count,
             Some(64),
