@@ -20,14 +20,14 @@ pub(crate) use probe::probe;
 /// As [`super::apply`].
 pub(crate) fn apply(plan: &Plan<'_>) -> ConfinementReport {
     // Asked now: `/proc` is closed by then.
-    let threads = threads();
+    let (threads, processes) = (threads(), limits::processes());
     let mut report = ConfinementReport::none("not tried");
     report.memory_cgroup = Step::missing("set from outside");
     // Without it neither Landlock nor seccomp can be set by an ordinary user.
     report.no_new_privs = Step::of(rustix::thread::set_no_new_privs(true));
     (report.landlock_abi, report.landlock) = landlock::restrict(&plan.dirs);
     // While it may still raise them, a superuser's worker lowers its limits; then it gives that right up.
-    report.rlimits = limits::set(plan);
+    report.rlimits = limits::set(plan, processes);
     report.capabilities = Step::of(drop_capabilities());
     // After all that changes credentials, since the kernel takes both back when they change.
     report.not_dumpable = Step::of(rustix::process::set_dumpable_behavior(

@@ -11,8 +11,8 @@ const DESCRIPTORS: u64 = 256;
 /// How many processes and threads may be started on the whole machine before a worker can start no more.
 const PROCESSES: u64 = 4096;
 
-/// Sets every limit; the first that fails is the reason.
-pub(super) fn set(plan: &Plan<'_>) -> Step {
+/// Sets every limit; the first that fails is the reason. `processes` is what [`processes`] answered.
+pub(super) fn set(plan: &Plan<'_>, processes: Option<u64>) -> Step {
     ignore_file_size_signal();
     let mut limits = vec![
         ("core", Resource::Core, 0),
@@ -23,7 +23,7 @@ pub(super) fn set(plan: &Plan<'_>) -> Step {
         ("memlock", Resource::Memlock, 0),
         ("msgqueue", Resource::Msgqueue, 0),
     ];
-    if let Some(processes) = processes() {
+    if let Some(processes) = processes {
         limits.push(("nproc", Resource::Nproc, processes));
     }
     for (name, resource, value) in limits {
@@ -60,10 +60,12 @@ fn lowest(resource: Resource, value: u64) -> Option<u64> {
     Some(allowed.map_or(value, |allowed| allowed.min(value)))
 }
 
+/// How many processes and threads there may be; unknown where `/proc` is not mounted or not open any more.
+///
 /// The kernel counts the processes and threads of the *user*, wherever they came from, and not at all for root. A fixed
 /// number would stop a worker's own threads on the desktop of a busy user. So it is what runs on the whole machine now
 /// and some more: enough for every honest program, and the end of a fork bomb. The wall against new processes is seccomp.
-fn processes() -> Option<u64> {
+pub(super) fn processes() -> Option<u64> {
     // The fourth word: entities that are runnable, a slash, and all that exist.
     let load = fs::read_to_string("/proc/loadavg").ok()?;
     let (_, all) = load.split_whitespace().nth(3)?.split_once('/')?;
