@@ -44,15 +44,19 @@ pub(crate) struct FilesState {
     quota: Quota,
     /// Where each open descriptor points, by its number in the resource table.
     places: HashMap<u32, Place>,
-    /// How many listings of directories are open.
-    listings: u32,
-    /// How many of them there may be. Each keeps all names of its directory in the host's memory.
+    /// How many names each open listing of a directory holds, by its number in the resource table.
+    listings: HashMap<u32, usize>,
+    /// How many of them there may be.
     max_listings: u32,
     /// How many descriptors may be open. Each is one of the host's.
     max_open: usize,
     /// The directory of this call alone. It is made when the guest asks for its directories.
     scratch: Option<Scratch>,
 }
+
+/// The most names that all open listings of a call hold together. Each keeps all names of its directory in the host's
+/// memory, so a directory with more cannot be listed.
+const MAX_LISTED: usize = 65_536;
 
 /// Which root a descriptor came from, and its path as the guest sees it.
 #[derive(Clone)]
@@ -88,7 +92,7 @@ impl FilesState {
             grants,
             recorder,
             places: HashMap::new(),
-            listings: 0,
+            listings: HashMap::new(),
             max_listings,
             max_open,
             scratch: None,
@@ -122,7 +126,7 @@ impl FilesState {
     /// Whether one more listing of a directory may be open.
     fn may_list(&self) -> Result<(), LimitExceeded> {
         let max = self.max_listings;
-        if self.listings < max {
+        if self.listings.len() < max as usize {
             return Ok(());
         }
         let message =

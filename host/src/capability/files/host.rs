@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use rustix::fs::{Mode, OFlags, openat};
 use wasmtime::component::Resource;
 use wasmtime_wasi::{
     FsPerms, OpenMode,
@@ -20,10 +21,10 @@ use wasmtime_wasi::{
 };
 
 use super::{
-    Access, FilesState, FilesView, Place, Root,
+    Access, FilesState, FilesView, MAX_LISTED, Place, Root,
     quota::{QuotaStream, hole_before},
     roots::is_system,
-    spot::{Change, SPECIAL, SYSTEM},
+    spot::{Change, SPECIAL, SYSTEM, Spot},
 };
 use crate::{
     ErrorKind,
@@ -84,6 +85,35 @@ impl FilesView<'_> {
         Ok(Some((dir, held.guest.clone())))
     }
 
+    /// How many names a directory has, unless they are more than `most`. wasmtime-wasi gathers all of them before it
+    /// hands out the first, so they are counted before.
+    async fn count_names(
+        &mut self,
+        fd: &Resource<Descriptor>,
+        most: usize,
+    ) -> FsResult<Option<usize>> {
+        let Descriptor::Dir(dir) = self.inner.table.get(fd)? else {
+            return Err(ErrorCode::NotDirectory.into());
+        };
+        let dir = dir.dir.clone();
+        let count = move || count_names(&dir, most);
+        let counted = if self.state.roots.may_block() {
+            count()
+        } else {
+            let counted = tokio::task::spawn_blocking(count).await;
+            counted.map_err(|error| FsError::trap(wasmtime::Error::from(error)))?
+        };
+        Ok(counted?)
+    }
+
+    /// Charges something that is about to be created at a spot.
+    fn charge_created(&self, spot: &Spot) -> FsResult<()> {
+        if let Descriptor::Dir(dir) = self.inner.table.get(&spot.dir)? {
+            self.state.quota.create(&*dir.dir)?;
+        }
+        Ok(())
+    }
+
     /// Keeps a created thing charged only if it was created.
     fn settle_created<T>(&self, accesses: &[&Access], result: FsResult<T>) -> FsResult<T> {
         if result.is_err() {
@@ -95,11 +125,14 @@ impl FilesView<'_> {
     fn output_stream(
         &mut self,
         stream: Resource<DynOutputStream>,
-        start: Option<(Arc<std::fs::File>, u64)>,
+        file: Option<Arc<std::fs::File>>,
+        start: Option<u64>,
     ) -> FsResult<Resource<DynOutputStream>> {
+        // wasmtime-wasi gives a stream of nothing else.
+        let file = file.ok_or(ErrorCode::BadDescriptor)?;
         let inner = self.inner.table.delete(stream)?;
         let quota = self.state.quota.clone();
-        let guarded: DynOutputStream = Box::new(QuotaStream::new(inner, quota, start));
+        let guarded: DynOutputStream = Box::new(QuotaStream::new(inner, quota, file, start));
         Ok(self.inner.table.push(guarded)?)
     }
 
@@ -109,6 +142,23 @@ impl FilesView<'_> {
             Descriptor::Dir(_) => None,
         })
     }
+}
+
+fn count_names(dir: &std::fs::File, most: usize) -> std::io::Result<Option<usize>> {
+    let mut names = 0;
+    // The handle of a granted directory only names it; this one can be read.
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let dir = openat(dir, ".", flags, Mode::empty())?;
+    for entry in rustix::fs::Dir::new(dir)? {
+        let entry = entry?;
+        if !matches!(entry.file_name().to_bytes(), b"." | b"..") {
+            names += 1;
+        }
+        if names > most {
+            return Ok(None);
+        }
+    }
+    Ok(Some(names))
 }
 
 impl preopens::Host for FilesView<'_> {
@@ -160,9 +210,9 @@ impl HostDescriptor for FilesView<'_> {
         offset: Filesize,
     ) -> FsResult<Resource<DynOutputStream>> {
         self.access(&fd, Write)?;
-        let start = self.file(&fd)?.map(|file| (file, offset));
+        let file = self.file(&fd)?;
         let stream = self.inner.write_via_stream(fd, offset)?;
-        self.output_stream(stream, start)
+        self.output_stream(stream, file, Some(offset))
     }
 
     fn append_via_stream(
@@ -170,8 +220,9 @@ impl HostDescriptor for FilesView<'_> {
         fd: Resource<Descriptor>,
     ) -> FsResult<Resource<DynOutputStream>> {
         self.access(&fd, Write)?;
+        let file = self.file(&fd)?;
         let stream = self.inner.append_via_stream(fd)?;
-        self.output_stream(stream, None)
+        self.output_stream(stream, file, None)
     }
 
     async fn advise(
@@ -209,7 +260,7 @@ impl HostDescriptor for FilesView<'_> {
     async fn set_size(&mut self, fd: Resource<Descriptor>, size: Filesize) -> FsResult<()> {
         let access = self.access(&fd, Write)?;
         if let Some(file) = self.file(&fd)? {
-            self.state.quota.write(hole_before(&file, size))?;
+            self.state.quota.write(&*file, hole_before(&file, size))?;
         }
         let result = self.inner.set_size(fd, size).await;
         self.settle(&[&access], result)
@@ -247,7 +298,9 @@ impl HostDescriptor for FilesView<'_> {
         if let Some(file) = self.file(&fd)? {
             let hole = hole_before(&file, offset);
             let length = bytes.len() as u64;
-            self.state.quota.write(hole.saturating_add(length))?;
+            self.state
+                .quota
+                .write(&*file, hole.saturating_add(length))?;
         }
         self.inner.write(fd, bytes, offset).await
     }
@@ -258,9 +311,19 @@ impl HostDescriptor for FilesView<'_> {
     ) -> FsResult<Resource<DirectoryEntryStream>> {
         let access = self.access(&fd, Read)?;
         self.state.may_list()?;
+        let held: usize = self.state.listings.values().sum();
+        let Some(names) = self
+            .count_names(&fd, MAX_LISTED.saturating_sub(held))
+            .await?
+        else {
+            let reason =
+                format!("the directory and what is being listed have more than {MAX_LISTED} names");
+            self.deny(&[&access], &reason);
+            return Err(ErrorCode::Overflow.into());
+        };
         let result = self.inner.read_directory(fd).await;
-        if result.is_ok() {
-            self.state.listings += 1;
+        if let Ok(listing) = &result {
+            self.state.listings.insert(listing.rep(), names);
         }
         self.settle(&[&access], result)
     }
@@ -277,7 +340,7 @@ impl HostDescriptor for FilesView<'_> {
     ) -> FsResult<()> {
         let access = self.access_at(&fd, &path, Write)?;
         let spot = self.spot(&fd, &path, &access, Change::Directory).await?;
-        self.state.quota.create()?;
+        self.charge_created(&spot)?;
         let made = self
             .inner
             .create_directory_at(spot.dir(), spot.name.clone());
@@ -337,7 +400,7 @@ impl HostDescriptor for FilesView<'_> {
         let (from, to) = self
             .both((&fd, &old_path, &old), (&new_fd, &new_path, &new))
             .await?;
-        self.state.quota.create()?;
+        self.charge_created(&to)?;
         let (old_name, new_name) = (from.name.clone(), to.name.clone());
         let result = self
             .inner
@@ -369,7 +432,7 @@ impl HostDescriptor for FilesView<'_> {
         let (spot, exists) = self.end(&fd, path_flags, path, &access, change).await?;
         let creates = !exists && open_flags.contains(OpenFlags::CREATE);
         if creates {
-            self.state.quota.create()?;
+            self.charge_created(&spot)?;
         }
         let root = access.root;
         // What the path leads to was found out, and links in its place were not.
@@ -438,7 +501,7 @@ impl HostDescriptor for FilesView<'_> {
     ) -> FsResult<()> {
         let access = self.access_at(&fd, &path, Write)?;
         let spot = self.spot(&fd, &path, &access, Change::Content).await?;
-        self.state.quota.create()?;
+        self.charge_created(&spot)?;
         let name = spot.name.clone();
         let result = self.inner.symlink_at(spot.dir(), target, name).await;
         self.leave(spot)?;
@@ -494,7 +557,7 @@ impl HostDirectoryEntryStream for FilesView<'_> {
     }
 
     fn drop(&mut self, stream: Resource<DirectoryEntryStream>) -> wasmtime::Result<()> {
-        self.state.listings = self.state.listings.saturating_sub(1);
+        self.state.listings.remove(&stream.rep());
         HostDirectoryEntryStream::drop(&mut self.inner, stream)
     }
 }

@@ -2,6 +2,7 @@
 
 use std::{
     fs::File,
+    os::fd::AsFd,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -9,6 +10,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use rustix::fs::{StatVfs, fstatvfs};
 use wasmtime_wasi::{
     async_trait,
     p2::{DynOutputStream, OutputStream, Pollable, StreamError, StreamResult},
@@ -32,6 +34,43 @@ struct Counts {
     created: AtomicU64,
     max_written: u64,
     max_created: u64,
+    floor: Floor,
+}
+
+/// What every call leaves free on a disk, for whoever else needs it: the host's own log, and the person at the machine.
+#[derive(Clone, Copy)]
+pub(crate) struct Floor {
+    /// Bytes, and never more than a hundredth of the disk.
+    bytes: u64,
+    /// Files, and never more than a hundredth of those that the disk can hold.
+    files: u64,
+}
+
+impl Default for Floor {
+    fn default() -> Self {
+        Self {
+            bytes: 64 << 20,
+            files: 1024,
+        }
+    }
+}
+
+impl Floor {
+    #[cfg(test)]
+    pub(crate) fn of(bytes: u64, files: u64) -> Self {
+        Self { bytes, files }
+    }
+
+    /// Whether so many more bytes and files leave enough free of what there is. Unknown figures do.
+    pub(crate) fn bears(self, disk: &StatVfs, bytes: u64, files: u64) -> bool {
+        let bears = |free: u64, all: u64, floor: u64, more: u64| {
+            more == 0 || all == 0 || free.saturating_sub(more) >= floor.min(all / 100)
+        };
+        let block = disk.f_frsize;
+        let (free, all) = (disk.f_bavail, disk.f_blocks);
+        let (free, all) = (free.saturating_mul(block), all.saturating_mul(block));
+        bears(free, all, self.bytes, bytes) && bears(disk.f_favail, disk.f_files, self.files, files)
+    }
 }
 
 impl Quota {
@@ -43,9 +82,19 @@ impl Quota {
                 created: AtomicU64::new(0),
                 max_written,
                 max_created,
+                floor: Floor::default(),
             }),
             recorder,
         }
+    }
+
+    /// With another floor.
+    #[cfg(test)]
+    pub(crate) fn with_floor(mut self, bytes: u64, files: u64) -> Self {
+        if let Some(counts) = Arc::get_mut(&mut self.counts) {
+            counts.floor = Floor::of(bytes, files);
+        }
+        self
     }
 
     /// Bytes written so far.
@@ -58,27 +107,39 @@ impl Quota {
         self.counts.created.load(Relaxed)
     }
 
-    /// Charges `bytes` that are about to be written. They are charged before, so that not one byte beyond the limit
-    /// reaches the disk, and they stay charged when the write fails.
-    pub(crate) fn write(&self, bytes: u64) -> Result<(), LimitExceeded> {
+    /// Charges `bytes` that are about to be written to `file`. They are charged before, so that not one byte beyond the
+    /// limit reaches the disk, and they stay charged when the write fails.
+    pub(crate) fn write(&self, file: impl AsFd, bytes: u64) -> Result<(), LimitExceeded> {
         let max = self.counts.max_written;
         charge(&self.counts.written, bytes, max).map_err(|()| {
             self.recorder.exceed(
                 ErrorKind::LimitFiles,
                 format!("the tool wrote more than {max} bytes to files in one call"),
             )
-        })
+        })?;
+        self.leave_free(file, bytes, 0)
     }
 
-    /// Charges one file, directory or link that is about to be created.
-    pub(crate) fn create(&self) -> Result<(), LimitExceeded> {
+    /// Charges one file, directory or link that is about to be created in `dir`.
+    pub(crate) fn create(&self, dir: impl AsFd) -> Result<(), LimitExceeded> {
         let max = self.counts.max_created;
         charge(&self.counts.created, 1, max).map_err(|()| {
             self.recorder.exceed(
                 ErrorKind::LimitFiles,
                 format!("the tool created more than {max} files and directories in one call"),
             )
-        })
+        })?;
+        self.leave_free(dir, 0, 1)
+    }
+
+    /// A disk that tells nothing of itself, as some of the network do, has no floor.
+    fn leave_free(&self, place: impl AsFd, bytes: u64, files: u64) -> Result<(), LimitExceeded> {
+        let bears = |disk: StatVfs| self.counts.floor.bears(&disk, bytes, files);
+        if fstatvfs(place).map_or(true, bears) {
+            return Ok(());
+        }
+        let message = "too little would be left free on the disk that the tool writes to";
+        Err(self.recorder.exceed(ErrorKind::LimitFiles, message))
     }
 
     /// Gives back what `create` charged, because nothing was created.
@@ -107,8 +168,9 @@ pub(crate) fn hole_before(file: &File, offset: u64) -> u64 {
 pub(crate) struct QuotaStream {
     inner: DynOutputStream,
     quota: Quota,
+    file: Arc<File>,
     /// Where the first write goes; gone after it. Absent for a stream that appends.
-    start: Option<(Arc<File>, u64)>,
+    start: Option<u64>,
 }
 
 impl QuotaStream {
@@ -116,11 +178,13 @@ impl QuotaStream {
     pub(crate) fn new(
         inner: DynOutputStream,
         quota: Quota,
-        start: Option<(Arc<File>, u64)>,
+        file: Arc<File>,
+        start: Option<u64>,
     ) -> Self {
         Self {
             inner,
             quota,
+            file,
             start,
         }
     }
@@ -132,9 +196,9 @@ impl QuotaStream {
         let hole = self
             .start
             .take()
-            .map_or(0, |(file, offset)| hole_before(&file, offset));
+            .map_or(0, |offset| hole_before(&self.file, offset));
         self.quota
-            .write(hole.saturating_add(bytes as u64))
+            .write(&*self.file, hole.saturating_add(bytes as u64))
             .map_err(|limit| StreamError::Trap(limit.into()))
     }
 }

@@ -469,3 +469,39 @@ async fn files_that_stay_open_are_few() {
             .is_ok()
     );
 }
+
+#[tokio::test]
+async fn directories_with_very_many_names_are_not_listed() {
+    let mut call = Call::new();
+    let [work, ..] = call.roots();
+    fs::create_dir(call.host("work/many")).unwrap();
+    // Links are quicker to make than files; a file takes only so many of them.
+    let mut made = 0;
+    while made <= MAX_LISTED {
+        let origin = call.host(&format!("work/many/{made}"));
+        fs::write(&origin, "").unwrap();
+        made += 1;
+        for _ in 0..30_000.min(MAX_LISTED + 1 - made) {
+            fs::hard_link(&origin, call.host(&format!("work/many/{made}"))).unwrap();
+            made += 1;
+        }
+    }
+    let many = call.open(&work, "many", OpenFlags::DIRECTORY, READ).await;
+    let many = many.unwrap();
+    let listing = call.view().read_directory(again(&many)).await;
+    assert_eq!(code(listing), ErrorCode::Overflow);
+    let denial = call.record().denials.pop().unwrap();
+    assert!(
+        denial.reason.contains("more than 65536 names"),
+        "{denial:?}"
+    );
+    assert_eq!(denial.access, "read /work/many");
+
+    // One name less, and it can; but then it fills the room of all listings.
+    fs::remove_file(call.host("work/many/0")).unwrap();
+    let listing = call.view().read_directory(again(&many)).await.unwrap();
+    let other = call.view().read_directory(again(&work)).await;
+    assert_eq!(code(other), ErrorCode::Overflow);
+    HostDirectoryEntryStream::drop(&mut call.view(), listing).unwrap();
+    call.view().read_directory(work).await.unwrap();
+}

@@ -45,7 +45,7 @@ pub(super) fn names(dir: BorrowedFd<'_>) -> io::Result<Vec<CString>> {
 
 fn entries(dir: BorrowedFd<'_>) -> Result<Vec<(CString, bool)>, Errno> {
     let mut found = Vec::new();
-    for entry in Dir::read_from(dir)? {
+    for entry in Dir::new(openat(dir, ".", DIRECTORY, Mode::empty())?)? {
         let entry = entry?;
         let name = entry.file_name();
         if name == c"." || name == c".." {

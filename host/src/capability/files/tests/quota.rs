@@ -1,7 +1,7 @@
 use bytes::Bytes;
 use wasmtime_wasi::p2::StreamError;
 
-use super::*;
+use super::{super::quota::Floor, *};
 
 #[tokio::test]
 async fn written_bytes_end_the_call_at_the_quota() {
@@ -141,4 +141,45 @@ async fn created_names_end_the_call_at_the_quota() {
         .is_some()
     );
     assert!(!call.host("work/one-more").exists());
+}
+
+#[tokio::test]
+async fn some_of_the_disk_is_left_free() {
+    let mut call = Call::new();
+    let [work, ..] = call.roots();
+    let before = fs::read_dir(call.host("work")).unwrap().count();
+    call.open(&work, "f", OpenFlags::CREATE, WRITE)
+        .await
+        .unwrap();
+    assert_eq!(fs::read_dir(call.host("work")).unwrap().count(), before + 1);
+
+    let disk = rustix::fs::statvfs(call.dir.path()).unwrap();
+    let mut full = disk;
+    full.f_bavail = full.f_blocks / 100 + 1;
+    full.f_favail = full.f_files / 100 + 1;
+    let floor = Floor::of(u64::MAX, u64::MAX);
+    assert!(floor.bears(&full, 1, 0));
+    assert!(!floor.bears(&full, 2 * full.f_frsize, 0));
+    assert!(floor.bears(&full, 0, 1) && (full.f_files == 0 || !floor.bears(&full, 0, 2)));
+    // An absolute floor, where it is the smaller one.
+    let floor = Floor::of(10 * full.f_frsize, 0);
+    full.f_bavail = 11;
+    assert!(floor.bears(&full, full.f_frsize, 0));
+    assert!(!floor.bears(&full, full.f_frsize + 1, 0));
+    // What tells nothing of itself has no floor.
+    full.f_blocks = 0;
+    assert!(floor.bears(&full, u64::MAX, 0));
+}
+
+#[tokio::test]
+async fn a_full_disk_ends_the_call_before_anything_is_written() {
+    let mut call = Call::new();
+    let [work, ..] = call.roots();
+    let opened = call.open(&work, "a.txt", OpenFlags::empty(), WRITE).await;
+    let fd = opened.unwrap();
+    let quota = Quota::new(u64::MAX, u64::MAX, call.recorder.clone());
+    call.state.quota = quota.with_floor(1, 1);
+    let hole = call.view().write(again(&fd), b"x".into(), 1 << 60).await;
+    call.assert_limit(limit(hole).as_ref(), "left free on the disk");
+    assert_eq!(fs::read(call.host("work/a.txt")).unwrap(), b"hello");
 }
