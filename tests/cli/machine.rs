@@ -117,3 +117,33 @@ fn a_home_that_is_no_absolute_path_is_told() {
     assert!(shown.stderr.contains("HOME is no absolute path"), "{shown}");
     assert!(!cell.path("somewhere").exists());
 }
+
+#[test]
+fn doctor_warns_of_hard_links_in_granted_directories() {
+    let cell = Cell::new();
+    cell.file("secret/key", "CANARY");
+    cell.file("work/plain.txt", "plain");
+    cell.file(
+        "linked.toml",
+        "[tool.files]\nfrom = \"builtin:files\"\nfiles = [{ host = \"work\", guest = \"/work\", access = \"read\" }]\n",
+    );
+    let policy = cell.path("linked.toml").display().to_string();
+    let work = cell.path("work");
+    let key = cell.path("secret/key");
+    let cell = cell.env("TOOLCELL_POLICY", &policy);
+    let shown = cell.run(&["doctor"]).exits(0);
+    assert!(shown.stdout.contains("no hard links, no mounts"), "{shown}");
+
+    fs::hard_link(key, work.join("innocent.txt")).unwrap();
+    let json = cell.run(&["doctor", "--json"]).exits(0).json();
+    let checks = json["data"]["checks"].as_array().unwrap();
+    let check = checks.iter().find(|it| it["name"] == "grants").unwrap();
+    assert_eq!(check["level"], "note");
+    let what = check["what"].as_str().unwrap();
+    assert!(what.contains("linked.toml:3 tool.files.files[0]"), "{what}");
+    assert!(
+        what.ends_with("1 file with a second name: innocent.txt"),
+        "{what}"
+    );
+    assert!(check["help"].as_str().unwrap().contains("hard link"));
+}

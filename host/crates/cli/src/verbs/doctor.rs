@@ -1,5 +1,7 @@
 //! `toolcell doctor`: checks this machine and this installation, and says what to do about what it finds.
 
+mod grants;
+
 use std::{fs, path::Path};
 
 use serde::Serialize;
@@ -86,6 +88,10 @@ pub(crate) async fn doctor() -> Outcome {
         checks.push(directory("state", &dirs.state, env::STATE_DIR));
         checks.push(directory("cache", &dirs.cache, env::CACHE_DIR));
         checks.push(policy(dirs));
+        // A policy that cannot be read was told.
+        if let Ok(in_force) = policies::load(&policies::from_environment(), dirs) {
+            checks.extend(grants::check(&in_force.layers));
+        }
         checks.extend(lock(dirs));
         checks.push(audit_log());
     }
