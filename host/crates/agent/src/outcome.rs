@@ -98,6 +98,15 @@ impl fmt::Display for RunOutcome {
                     "the conversation no longer fits the model's context: {message}"
                 )
             }
+            // Calls are counted when they are asked for, and a turn that asks for too many is not run at all.
+            Self::BudgetExceeded {
+                budget: BudgetKind::Calls,
+                limit,
+                used,
+            } => write!(
+                f,
+                "the budget on calls is {limit}, and with those of its last turn the model asked for {used}"
+            ),
             Self::BudgetExceeded {
                 budget,
                 limit,
@@ -132,6 +141,23 @@ impl fmt::Display for RunOutcome {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_turn_of_too_many_calls_is_not_told_as_calls_that_were_made() {
+        let exceeded = |budget| RunOutcome::BudgetExceeded {
+            budget,
+            limit: 1,
+            used: 2,
+        };
+        assert_eq!(
+            exceeded(BudgetKind::Calls).to_string(),
+            "the budget on calls is 1, and with those of its last turn the model asked for 2"
+        );
+        assert_eq!(
+            exceeded(BudgetKind::Turns).to_string(),
+            "the budget on turns is used up: 2 of 1"
+        );
+    }
 
     /// An outcome stands in one JSON object with what a run spent and said, so their names must differ.
     #[test]
