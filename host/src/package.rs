@@ -2,6 +2,8 @@
 //! anything is compiled and without running any of it.
 
 mod contract;
+mod counts;
+mod imports;
 mod inspect;
 pub(crate) mod load;
 mod plain;
@@ -31,6 +33,8 @@ pub struct Package {
     inspection: Inspection,
     /// The functions that are its tools, where it does not export the contract's.
     plain: Option<Plain>,
+    /// A component with the same imports and nothing else, where one can be made.
+    imports_only: Option<Arc<[u8]>>,
     digest: [u8; 32],
     bytes: Arc<[u8]>,
 }
@@ -76,6 +80,7 @@ impl Package {
         }
         Ok(Self {
             digest: Sha256::digest(&bytes).into(),
+            imports_only: found.imports_only.map(Into::into),
             manifest,
             inspection,
             plain,
@@ -139,6 +144,10 @@ impl Package {
 
     pub(crate) fn sha256(&self) -> &[u8; 32] {
         &self.digest
+    }
+
+    pub(crate) fn imports_only(&self) -> Option<&[u8]> {
+        self.imports_only.as_deref()
     }
 
     pub(crate) fn bytes(&self) -> &[u8] {

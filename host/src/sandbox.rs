@@ -86,6 +86,17 @@ impl Prepared {
     }
 }
 
+/// Whether the host offers what a component imports, in the types that it imports it with. `imports_only` is the component
+/// without its code, so this compiles nothing.
+///
+/// # Errors
+///
+/// `invalid_component` where a function is not there or has another type.
+pub(crate) fn check_imports(engine: &Engine, imports_only: &[u8]) -> Result<()> {
+    let component = Component::from_binary(&engine.wasmtime, imports_only).map_err(misfit)?;
+    link(engine, &component).map(drop)
+}
+
 /// Gives a component its imports: everything that the host offers is there, and what a tool holds of it is decided by
 /// the state of its call.
 fn link(engine: &Engine, component: &Component) -> Result<InstancePre<CallState>> {

@@ -53,6 +53,41 @@ pub const CACHE_ENTRY_BYTES: u64 = 512 << 20;
 /// Imports, and exports, of one component.
 pub const COMPONENT_NAMES: usize = 256;
 
+/// The longest name of an import or export of the component model, in bytes.
+pub const COMPONENT_NAME_BYTES: usize = 1_024;
+
+/// Types of the component model in one component, those inside other types included. A component that imports all of
+/// WASI has about a thousand.
+pub const COMPONENT_TYPES: usize = 20_000;
+
+/// How deep types of the component model may be nested inside each other. Toolchains write three levels.
+pub const COMPONENT_TYPE_NESTING: usize = 32;
+
+/// Instances, their arguments, aliases, imports, exports and adapters of the component model in one component. Python
+/// components have a few thousand.
+pub const COMPONENT_PARTS: usize = 50_000;
+
+/// Components inside one component, at any depth.
+pub const NESTED_COMPONENTS: usize = 256;
+
+/// Core modules inside one component, at any depth. Python components have 14, and 21 and more without WASI.
+pub const CORE_MODULES: usize = 128;
+
+/// Types of all core modules of one component together.
+pub const CORE_TYPES: usize = 50_000;
+
+/// Functions of all core modules of one component together. Language runtimes have about 30,000.
+pub const CORE_FUNCTIONS: usize = 200_000;
+
+/// Imports and exports of all core modules of one component together.
+pub const CORE_NAMES: usize = 100_000;
+
+/// The longest name of an import or export of a core module, in bytes.
+pub const CORE_NAME_BYTES: usize = 8_192;
+
+/// Tables, memories, globals and segments of all core modules of one component together.
+pub const CORE_ITEMS: usize = 100_000;
+
 /// How deep components and modules may be nested inside a component.
 pub const COMPONENT_NESTING: usize = 32;
 

@@ -21,7 +21,7 @@ use crate::{
     engine::{Engine, hex},
     package::{Package, load},
     registry::{Access, PackageInfo, Tool},
-    sandbox::{Executor, Prepared},
+    sandbox::{Executor, Prepared, check_imports},
     schema::Schema,
 };
 
@@ -147,6 +147,9 @@ impl Shared {
             digest: hex(package.sha256()),
             origin,
         });
+        if let Some(imports_only) = package.imports_only() {
+            check_imports(self.engines.fast(), imports_only)?;
+        }
         let mut prepared = Preparing::new(self, package);
         let tools = manifest
             .tools

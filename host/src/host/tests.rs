@@ -2,6 +2,7 @@
 mod builtin;
 mod pinned;
 mod program;
+mod smuggled;
 
 use std::{
     sync::Mutex,

@@ -1,9 +1,11 @@
 //! Looks into a component without compiling or running it.
 
 use serde::Serialize;
-use wasmparser::{Encoding, Parser, Payload, ValidPayload, Validator, types::Types};
+use wasmparser::{
+    ComponentExternName, Encoding, Parser, Payload, ValidPayload, Validator, types::Types,
+};
 
-use super::MANIFEST_SECTION;
+use super::{MANIFEST_SECTION, counts::Counts, imports::ImportsOnly};
 use crate::{
     Error, ErrorKind, Result,
     engine::{config::features, limits},
@@ -41,6 +43,8 @@ pub fn inspect(bytes: &[u8]) -> Result<Inspection> {
 pub(super) struct Found {
     types: Option<Types>,
     exports: Vec<String>,
+    /// A component with the same imports and nothing else.
+    pub(super) imports_only: Option<Vec<u8>>,
     /// What its author wrote about its functions.
     pub(super) docs: Docs,
 }
@@ -70,10 +74,15 @@ impl Found {
 pub(super) fn look(bytes: &[u8]) -> Result<(Inspection, Found)> {
     check_magic(bytes)?;
     let mut walk = Walk::default();
+    let (mut counts, mut imports_only) = (Counts::default(), ImportsOnly::new());
     let mut types = None;
     let mut validator = Validator::new_with_features(features());
     for payload in Parser::new(0).parse_all(bytes) {
         let payload = payload.map_err(|error| malformed(&error))?;
+        counts.add(&payload, bytes)?;
+        if walk.depth == 1 {
+            imports_only.add(&payload, bytes)?;
+        }
         let valid = validator
             .payload(&payload)
             .map_err(|error| malformed(&error))?;
@@ -87,6 +96,7 @@ pub(super) fn look(bytes: &[u8]) -> Result<(Inspection, Found)> {
     let found = Found {
         types,
         exports: walk.exports.clone(),
+        imports_only: imports_only.finish(),
         docs: walk.docs.map(Docs::read).unwrap_or_default(),
     };
     let inspection = Inspection {
@@ -99,11 +109,11 @@ pub(super) fn look(bytes: &[u8]) -> Result<(Inspection, Found)> {
     Ok((inspection, found))
 }
 
-fn invalid(why: impl Into<String>) -> Error {
+pub(super) fn invalid(why: impl Into<String>) -> Error {
     Error::new(ErrorKind::InvalidComponent, why)
 }
 
-fn malformed(error: &wasmparser::BinaryReaderError) -> Error {
+pub(super) fn malformed(error: &wasmparser::BinaryReaderError) -> Error {
     let message: String = error.message().chars().take(300).collect();
     invalid(format!(
         "the component is damaged or uses what this host does not offer: {} (at byte {})",
@@ -170,6 +180,7 @@ impl<'a> Walk<'a> {
             Payload::ComponentImportSection(section) if self.depth == 1 => {
                 for import in section {
                     let import = import.map_err(|error| malformed(&error))?;
+                    check_plain(&import.name)?;
                     self.imports.push(import.name.name.to_owned());
                 }
                 check_count("imports", self.imports.len())?;
@@ -177,6 +188,7 @@ impl<'a> Walk<'a> {
             Payload::ComponentExportSection(section) if self.depth == 1 => {
                 for export in section {
                     let export = export.map_err(|error| malformed(&error))?;
+                    check_plain(&export.name)?;
                     self.exports.push(export.name.name.to_owned());
                 }
                 check_count("exports", self.exports.len())?;
@@ -233,6 +245,18 @@ impl<'a> Walk<'a> {
             ))),
         }
     }
+}
+
+/// A name may say of itself that it stands for another one. Nothing that this host offers does, and what is judged by its
+/// name must be what the name says.
+fn check_plain(name: &ComponentExternName<'_>) -> Result<()> {
+    if name.implements.is_none() && name.version_suffix.is_none() && name.external_id.is_none() {
+        return Ok(());
+    }
+    Err(invalid(format!(
+        "the name `{}` in it stands for another one, which this host does not offer",
+        escape_control(name.name)
+    )))
 }
 
 fn check_count(what: &str, count: usize) -> Result<()> {
