@@ -7,7 +7,7 @@ pub(crate) mod answer;
 mod bindings;
 pub(crate) mod files;
 #[cfg(test)]
-mod fixtures;
+pub(crate) mod fixtures;
 pub(crate) mod holdings;
 pub(crate) mod http;
 pub(crate) mod log;

@@ -44,6 +44,15 @@ impl ProgressState {
         }
     }
 
+    /// Passes a report on, if it makes sense and is not too early; otherwise the newest of those waits.
+    pub(crate) fn tell(&mut self, done: f64, total: Option<f64>, message: Option<String>) {
+        if self.recorder.is_heard()
+            && let Some(report) = sensible(done, total, message)
+        {
+            self.report_at(Instant::now(), report);
+        }
+    }
+
     fn report_at(&mut self, now: Instant, report: Report) {
         let early = self.last.is_some_and(|last| now < last + INTERVAL);
         if early {
@@ -98,11 +107,7 @@ impl Host for ProgressState {
         total: Option<f64>,
         message: Option<String>,
     ) -> wasmtime::Result<()> {
-        if self.recorder.is_heard()
-            && let Some(report) = sensible(done, total, message)
-        {
-            self.report_at(Instant::now(), report);
-        }
+        self.tell(done, total, message);
         Ok(())
     }
 }

@@ -165,7 +165,17 @@ impl Recorder {
         let kept = {
             let mut record = self.lock();
             record.denials_total += 1;
-            record.denials_total <= MAX_DENIALS as u64
+            let kept = record.denials.len() < MAX_DENIALS;
+            if kept {
+                // What was told is what is kept; the host has the rest of it.
+                record.denials.push(Denial {
+                    capability: "files".to_owned(),
+                    access: format!("{} {}", used.as_str(), shown(path)),
+                    rule: String::new(),
+                    reason: String::new(),
+                });
+            }
+            kept
         };
         if let (true, Listener::Host { tell, .. }) = (kept, &self.listener) {
             tell(Notice::Outside(cut(path).to_owned(), used));

@@ -90,6 +90,11 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
         }
     }
 
+    /// Whether nothing was read that belongs to a later frame.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.buffer.is_empty()
+    }
+
     #[cfg(test)]
     pub(crate) fn room(&self) -> usize {
         self.buffer.capacity()

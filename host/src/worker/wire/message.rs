@@ -23,6 +23,9 @@ pub(crate) const MAX_HEADERS: usize = 1_024;
 /// The most pieces of an answer that are read: one more than allowed, so that an answer with too many is an answer.
 pub(crate) const MAX_PIECES: usize = limits::OUTPUT_PIECES + 1;
 
+/// The most bytes of a body or of a standard stream that are sent at once.
+pub(crate) const STREAM_BYTES: usize = 64 << 10;
+
 /// The most arguments of a program.
 pub(crate) const MAX_ARGS: usize = 65_536;
 
