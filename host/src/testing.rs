@@ -62,3 +62,8 @@ pub fn check_values(bytes: &[u8], json: &str) {
 pub fn engine_config() -> wasmtime::Config {
     crate::engine::config::config(crate::engine::limits::DEFAULT_CONCURRENCY, false)
 }
+
+/// The settings of an engine with room for one call, as a worker process has it.
+pub fn worker_engine_config() -> wasmtime::Config {
+    crate::engine::config::config(1, false)
+}

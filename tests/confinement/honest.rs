@@ -81,8 +81,7 @@ fn runtime() -> io::Result<()> {
 
 /// Compiled code, its memory, its traps and its interruption.
 fn engine() -> wasmtime::Result<()> {
-    let mut config = toolcell::testing::engine_config();
-    config.consume_fuel(false);
+    let config = toolcell::testing::worker_engine_config();
     let engine = wasmtime::Engine::new(&config)?;
     let text = r#"(module
         (memory (export "memory") 1 64)
