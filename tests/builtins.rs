@@ -5,6 +5,8 @@
     reason = "helpers of tests"
 )]
 
+mod common;
+
 use std::{fs, path::Path};
 
 use serde_json::{Value, json};
@@ -17,8 +19,8 @@ use toolcell::{ErrorKind, Policy, ToolCall, ToolHost, ToolResult};
 /// A host with the built-in tools that `policy` names, whose relative paths start in `dir`.
 async fn host(dir: &Path, policy: &str) -> ToolHost {
     let policy = Policy::from_toml(policy).unwrap();
-    let builder = ToolHost::builder().policy(policy).base_dir(dir.to_owned());
-    let host = builder.build().unwrap();
+    let builder = common::builder(common::isolation()).policy(policy);
+    let host = builder.base_dir(dir.to_owned()).build().unwrap();
     host.load_policy_tools().await.unwrap();
     host
 }

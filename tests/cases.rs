@@ -25,11 +25,11 @@ use std::{
     time::SystemTime,
 };
 
-use common::{cache, guest, names, tests};
+use common::{builder, guest, names, tests};
 use serde::Deserialize;
 use serde_json::Value;
 use toolcell::{
-    Policy, ToolCall, ToolHost, ToolResult,
+    Isolation, Policy, ToolCall, ToolResult,
     audit::{FileAudit, verify_file},
 };
 
@@ -81,13 +81,12 @@ async fn run(case: &Path, port: &str) -> String {
         fs::copy(guest(name), base.join(format!("guests/{name}.wasm"))).unwrap();
     }
     let log = base.join("audit.jsonl");
-    let host = ToolHost::builder()
+    let host = builder(Isolation::Thread)
         .policy(
             Policy::parse("policy.toml", &policy)
                 .unwrap_or_else(|problems| panic!("{case:?}: {problems}")),
         )
         .base_dir(base)
-        .cache_dir(cache())
         .audit(FileAudit::open(&log, SystemTime::now).unwrap())
         .build()
         .unwrap();

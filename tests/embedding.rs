@@ -1,4 +1,6 @@
 //! The README's first lines, which are how a program embeds the host: they are run here, word for word.
+//!
+//! The tool runs in a worker, and that is this program, started again: so this test has its own `main`.
 
 #![allow(
     clippy::expect_used,
@@ -8,6 +10,8 @@
 )]
 
 mod common;
+#[path = "confinement/harness.rs"]
+mod harness;
 
 use std::{fs, path::Path};
 
@@ -42,7 +46,21 @@ fn between<'a>(text: &'a str, begin: &str, end: &str) -> &'a str {
     rest.split_once(end).expect("the text has an end").0
 }
 
-#[test]
+fn main() -> std::process::ExitCode {
+    toolcell::worker::run_if_worker();
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    harness::run(
+        &arguments,
+        &[
+            (
+                "the_readme_shows_the_lines_that_run_here",
+                the_readme_shows_the_lines_that_run_here,
+            ),
+            ("they_load_a_tool_and_call_it", they_load_a_tool_and_call_it),
+        ],
+    )
+}
+
 fn the_readme_shows_the_lines_that_run_here() {
     let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md");
     let readme = fs::read_to_string(readme).unwrap();
@@ -59,7 +77,7 @@ fn the_readme_shows_the_lines_that_run_here() {
     assert_eq!(shown, here);
 }
 
-#[tokio::test]
+#[tokio::main]
 async fn they_load_a_tool_and_call_it() {
     let dir = tempfile::tempdir().unwrap();
     fs::copy(common::guest("weather"), dir.path().join("weather.wasm")).unwrap();

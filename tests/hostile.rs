@@ -13,7 +13,7 @@ mod common;
 
 use std::{fs, net::TcpListener, time::Duration};
 
-use common::{cache, guest, names, tests, wat_guest};
+use common::{builder, guest, isolation, names, tests, wat_guest};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use toolcell::{ErrorKind, Policy, ToolCall, ToolHost, ToolResult};
@@ -50,10 +50,9 @@ impl Stage {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir(dir.path().join("work")).unwrap();
         fs::write(dir.path().join("secret"), "secret").unwrap();
-        let host = ToolHost::builder()
+        let host = builder(isolation())
             .policy(Policy::parse("policy.toml", policy).unwrap())
             .base_dir(dir.path())
-            .cache_dir(cache())
             .build()
             .unwrap();
         Self { host, dir }

@@ -10,13 +10,13 @@
 
 mod common;
 
-use common::{cache, guest};
+use common::{builder, guest};
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, DuplexStream, ReadHalf, WriteHalf},
     task::JoinHandle,
 };
-use toolcell::{Policy, ToolHost};
+use toolcell::{Isolation, Policy, ToolHost};
 use toolcell_mcp::{Error, Options, serve};
 
 /// A client that writes and reads JSON lines.
@@ -32,9 +32,8 @@ impl Client {
     async fn new(modern: bool) -> Self {
         let policy =
             "[tool.spin]\nlimits = { cpu = \"50ms\" }\n[tool.env]\nenv = { GREETING = \"hi\" }\n";
-        let host = ToolHost::builder()
+        let host = builder(Isolation::Thread)
             .policy(Policy::from_toml(policy).unwrap())
-            .cache_dir(cache())
             .build()
             .unwrap();
         for name in ["spin", "answers", "progress", "stdout", "env"] {

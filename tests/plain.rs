@@ -12,14 +12,13 @@ mod common;
 
 use std::fs;
 
-use common::{cache, guest};
+use common::{builder, guest, isolation};
 use serde_json::{Value, json};
 use toolcell::{Content, Error, ErrorKind, Package, Policy, ToolCall, ToolHost, ToolResult};
 
 fn host(policy: &str) -> ToolHost {
-    ToolHost::builder()
+    builder(isolation())
         .policy(Policy::parse("policy.toml", policy).unwrap())
-        .cache_dir(cache())
         .build()
         .unwrap()
 }

@@ -28,7 +28,7 @@ const LEVELS: &[&[&str]] = &[
     &["capability"],
     &["package", "sandbox", "registry", "worker"],
     &["host"],
-    &["testing", "lib"],
+    &["testing", "lib", "bin"],
 ];
 
 /// Who may name whom all the same, and why.

@@ -94,6 +94,50 @@ impl Engine {
         })
     }
 
+    /// The engine of a worker process, with room for one call and nothing kept.
+    ///
+    /// # Errors
+    ///
+    /// `internal` where it cannot start.
+    pub(crate) fn of_worker(count_fuel: bool) -> Result<Self> {
+        let options = EngineOptions {
+            concurrency: 1,
+            ..EngineOptions::default()
+        };
+        Self::new(&options, Arc::new(Cache::off()), count_fuel)
+    }
+
+    /// What the cache keeps of a component, as bytes that only [`load`](Self::load) can use.
+    pub(crate) fn kept(&self, digest: &[u8; 32]) -> Option<Vec<u8>> {
+        self.cache.load_bytes(&self.wasmtime, digest)
+    }
+
+    /// Puts what a worker compiled into the cache.
+    pub(crate) fn keep(&self, digest: &[u8; 32], compiled: Vec<u8>) {
+        self.cache.store_bytes(&self.wasmtime, digest, compiled);
+    }
+
+    /// Compiles a component to bytes that [`load`](Self::load) understands. It computes for up to seconds.
+    ///
+    /// # Errors
+    ///
+    /// `invalid_component` where the compiler refuses it.
+    pub(crate) fn precompile(&self, bytes: &[u8]) -> Result<Vec<u8>> {
+        self.wasmtime
+            .precompile_component(bytes)
+            .map_err(|error| refused(&error))
+    }
+
+    /// Loads a compiled component. The bytes must come from the cache, from a worker that this process had compile them,
+    /// or, in a worker, from its host.
+    ///
+    /// # Errors
+    ///
+    /// `invalid_component` where they are of another version, or where the pool refuses the component.
+    pub(crate) fn load(&self, compiled: &[u8]) -> Result<Component> {
+        cache::deserialize(&self.wasmtime, compiled).map_err(|error| refused(&error))
+    }
+
     /// Compiles a component, or takes it from the cache. `digest` is the SHA-256 of `bytes`. It computes for up to
     /// seconds and must not run on an async thread.
     ///
@@ -104,12 +148,8 @@ impl Engine {
         if let Some(component) = self.cache.load(&self.wasmtime, digest) {
             return Ok(component);
         }
-        let component = Component::from_binary(&self.wasmtime, bytes).map_err(|error| {
-            Error::new(
-                ErrorKind::InvalidComponent,
-                format!("the component cannot be compiled: {}", one_line(&error)),
-            )
-        })?;
+        let component =
+            Component::from_binary(&self.wasmtime, bytes).map_err(|error| refused(&error))?;
         self.cache.store(&self.wasmtime, digest, &component);
         Ok(component)
     }
@@ -171,6 +211,13 @@ impl Engines {
             cache: self.cache.state(),
         }
     }
+}
+
+fn refused(error: &wasmtime::Error) -> Error {
+    Error::new(
+        ErrorKind::InvalidComponent,
+        format!("the component cannot be compiled: {}", one_line(error)),
+    )
 }
 
 /// The first words of an engine's error, in one line and escaped: parts of it are chosen by the guest.

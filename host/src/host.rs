@@ -7,6 +7,7 @@ mod help;
 mod load;
 mod nested;
 mod pinned;
+mod prepare;
 mod program;
 mod records;
 
@@ -20,11 +21,12 @@ pub use approval::{Approval, ApprovalRequest, Approver};
 pub use builder::ToolHostBuilder;
 pub use program::{WasiExit, WasiGrant, WasiProgram};
 
-use self::{approval::AnyApprover, load::Source, records::Recording};
+use self::{approval::AnyApprover, load::Source, prepare::Isolating, records::Recording};
 use crate::{
     AdmissionReport, CallContext, EngineReport, Error, ErrorKind, Result, ToolCall, ToolResult,
     admission::Admission,
     capability::{files::RootRules, tools::Nesting},
+    confine::ConfinementReport,
     egress::Egress,
     engine::Engines,
     registry::{Registry, Tool},
@@ -49,6 +51,7 @@ struct Shared {
     approver: Option<Arc<dyn AnyApprover>>,
     roots: RootRules,
     egress: Arc<Egress>,
+    isolating: Isolating,
     registry: Registry,
 }
 
@@ -84,6 +87,7 @@ impl ToolHost {
     ///
     /// # Errors
     ///
+    /// `unavailable` where its calls are to run in workers, and none can be started or is confined as far as is required;
     /// `invalid_component` or `invalid_manifest` where the file, its component or its manifest cannot be used, or
     /// where a name is taken or looks like one that is taken, or where the policy takes a package of that name `from`
     /// elsewhere; `invalid_policy` where a granted directory cannot be opened; `digest_mismatch` where a lock is in
@@ -186,6 +190,20 @@ impl ToolHost {
     /// How many calls run and wait, and how many were turned away.
     pub fn admission_report(&self) -> AdmissionReport {
         self.shared.admission.report()
+    }
+
+    /// Starts a worker that does nothing, and says how the operating system confines it; nothing where this host can
+    /// start none. It takes some milliseconds.
+    ///
+    /// # Errors
+    ///
+    /// `unavailable` where it does not start.
+    pub async fn try_worker(&self) -> Result<Option<ConfinementReport>> {
+        self.blocking(|shared| {
+            let pool = shared.isolating.pool.as_ref();
+            pool.map(|pool| pool.try_out()).transpose()
+        })
+        .await
     }
 
     /// What the engine found on this machine.

@@ -29,8 +29,6 @@ pub(crate) struct Tool {
     pub(crate) output: Option<Schema>,
     /// What its answers are, where it is a function with types of its own.
     pub(crate) shape: Option<Shape>,
-    /// Where its calls run.
-    pub(crate) executor: Arc<dyn Executor>,
     /// The limits on all of its calls together.
     pub(crate) bounds: Bounds,
 }
@@ -43,6 +41,8 @@ pub(crate) enum Access {
     /// which are open.
     Granted {
         roots: Arc<FileRoots>,
+        /// Where its calls run.
+        executor: Arc<dyn Executor>,
         /// The line that lists the package, as shown to people.
         listed: String,
         ask: Option<Rule>,
@@ -50,6 +50,14 @@ pub(crate) enum Access {
 }
 
 impl Access {
+    /// Where calls of the tool run; absent where it may not be called.
+    pub(crate) fn executor(&self) -> Option<&Arc<dyn Executor>> {
+        match self {
+            Self::Denied(_) => None,
+            Self::Granted { executor, .. } => Some(executor),
+        }
+    }
+
     /// The decision that this was made of.
     pub(crate) fn decision(&self) -> Decision {
         match self {

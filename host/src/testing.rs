@@ -31,7 +31,8 @@ pub fn host(policy: &str) -> Result<(ToolHost, MemoryAudit)> {
     Ok((host, audit))
 }
 
-/// The builder of such a host, with room for four calls at the same time.
+/// The builder of such a host, with room for four calls at the same time. Packages run in the host's own process, since a
+/// test is no program that could be started again as a worker.
 ///
 /// # Errors
 ///
@@ -44,7 +45,10 @@ pub fn builder(policy: &str) -> Result<ToolHostBuilder> {
         concurrency: 4,
         ..crate::EngineOptions::default()
     };
-    Ok(ToolHost::builder().policy(policy).engine(engine))
+    Ok(ToolHost::builder()
+        .policy(policy)
+        .engine(engine)
+        .default_isolation(crate::Isolation::Thread))
 }
 
 /// Checks values between JSON and WIT types: a type and a value that are made of these bytes, and any JSON text. For

@@ -13,7 +13,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use toolcell::{ErrorKind, Policy, ToolCall, ToolFailure, ToolHost, ToolResult, audit::FileAudit};
 
-use crate::common::{cache, guest, wat_guest};
+use crate::common::{guest, wat_guest};
 
 /// Where a call runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -205,7 +205,7 @@ pub(crate) fn parse(policy: &str) -> Policy {
 /// A host in the making that runs its tools as the attack wants them.
 pub(crate) fn host(run: Run) -> toolcell::ToolHostBuilder {
     match run.isolation {
-        Isolation::Thread => ToolHost::builder().cache_dir(cache()),
+        Isolation::Thread => crate::common::builder(toolcell::Isolation::Thread),
     }
 }
 

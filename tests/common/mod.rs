@@ -9,6 +9,8 @@ use std::{
     sync::OnceLock,
 };
 
+use toolcell::{Isolation, ToolHost, ToolHostBuilder, worker::Workers};
+
 /// The repository's `tests`, whichever crate owns the test.
 pub(crate) fn tests() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -85,4 +87,30 @@ pub(crate) fn names(dir: &Path) -> Vec<String> {
         .collect();
     names.sort();
     names
+}
+
+/// Where the tools of this test program run. One whose name ends so runs the same tests as another one, with every tool in
+/// a worker.
+pub(crate) fn isolation() -> Isolation {
+    if env!("CARGO_CRATE_NAME").ends_with("_in_workers") {
+        Isolation::Process
+    } else {
+        Isolation::Thread
+    }
+}
+
+/// The program that runs tools in processes of their own, for tests of the library.
+pub(crate) fn worker() -> &'static str {
+    option_env!("CARGO_BIN_EXE_toolcell-worker").expect("tests of the library have a worker")
+}
+
+/// A host whose tools run in this process, or all of them in workers. Compiled components are kept for all tests.
+pub(crate) fn builder(isolation: Isolation) -> ToolHostBuilder {
+    let builder = ToolHost::builder()
+        .cache_dir(cache())
+        .default_isolation(isolation);
+    match isolation {
+        Isolation::Thread => builder,
+        Isolation::Process => builder.workers(Workers::program(worker())),
+    }
 }

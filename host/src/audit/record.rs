@@ -12,6 +12,8 @@ use crate::{CallId, Denial, ErrorKind, Usage};
 pub enum AuditRecord {
     /// A host began to work.
     Session(SessionRecord),
+    /// A package's calls run in workers from now on.
+    Workers(WorkersRecord),
     /// Something was allowed, put to a person, or denied.
     Decision(DecisionRecord),
     /// A call ended.
@@ -29,6 +31,22 @@ pub struct SessionRecord {
     pub version: String,
     /// The policy layers in force, highest first; for example `project toolcell.toml`.
     pub policy: Vec<String>,
+}
+
+/// A package's calls run in worker processes from now on, each confined at least like this by the operating system.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct WorkersRecord {
+    /// The host's lifetime.
+    pub session: String,
+    /// The package's name.
+    pub package: String,
+    /// SHA-256 of the package in hexadecimal.
+    pub digest: String,
+    /// `none`, `partial` or `full`.
+    pub confinement: String,
+    /// What they are not confined by, and why; for example `memory_cgroup: no cgroup can be made`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<String>,
 }
 
 /// Something was allowed, put to a person, or denied. A question has two records: `ask` with the rule that asks, then

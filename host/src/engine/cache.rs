@@ -68,11 +68,22 @@ impl Cache {
 
     /// The compiled form of the component with this digest, where an authentic one is kept for this engine.
     pub(crate) fn load(&self, engine: &Engine, digest: &[u8; 32]) -> Option<Component> {
+        let compiled = self.load_bytes(engine, digest)?;
+        deserialize(engine, &compiled)
+            .inspect_err(|error| {
+                let entry = entry_name(engine, digest);
+                tracing::warn!(%error, entry, "a cache entry does not fit and is ignored");
+            })
+            .ok()
+    }
+
+    /// The same as bytes, which this process does not load.
+    pub(crate) fn load_bytes(&self, engine: &Engine, digest: &[u8; 32]) -> Option<Vec<u8>> {
         let State::Ready { dir, key } = &self.state else {
             return None;
         };
         let name = entry_name(engine, digest);
-        let bytes = match read_private(dir, &name, limits::CACHE_ENTRY_BYTES) {
+        let mut bytes = match read_private(dir, &name, limits::CACHE_ENTRY_BYTES) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
             Err(error) => {
@@ -80,35 +91,37 @@ impl Cache {
                 return None;
             }
         };
-        let compiled = authentic(key, &name, &bytes).or_else(|| {
+        let length = authentic(key, &name, &bytes).map(<[u8]>::len).or_else(|| {
             tracing::warn!(
                 entry = name,
                 "a cache entry is not authentic and is ignored"
             );
             None
         })?;
-        deserialize(engine, compiled)
-            .inspect_err(|error| {
-                tracing::warn!(%error, entry = name, "a cache entry does not fit and is ignored");
-            })
-            .ok()
+        bytes.truncate(length);
+        Some(bytes)
     }
 
     /// Keeps a compiled component.
     pub(crate) fn store(&self, engine: &Engine, digest: &[u8; 32], component: &Component) {
+        if !matches!(self.state, State::Ready { .. }) {
+            return;
+        }
+        match component.serialize() {
+            Ok(compiled) => self.store_bytes(engine, digest, compiled),
+            Err(error) => tracing::warn!(%error, "a compiled component cannot be kept"),
+        }
+    }
+
+    /// The same from bytes.
+    pub(crate) fn store_bytes(&self, engine: &Engine, digest: &[u8; 32], mut compiled: Vec<u8>) {
         let State::Ready { dir, key } = &self.state else {
             return;
         };
         let name = entry_name(engine, digest);
-        let written = component
-            .serialize()
-            .map_err(|error| io::Error::other(error.to_string()))
-            .and_then(|mut bytes| {
-                let mac = mac(key, &name, &bytes).finalize().into_bytes();
-                bytes.extend_from_slice(&mac);
-                write_private(dir, &name, &bytes)
-            });
-        if let Err(error) = written {
+        let mac = mac(key, &name, &compiled).finalize().into_bytes();
+        compiled.extend_from_slice(&mac);
+        if let Err(error) = write_private(dir, &name, &compiled) {
             tracing::warn!(%error, "a compiled component cannot be kept");
         }
     }
@@ -118,12 +131,15 @@ impl Cache {
     unsafe_code,
     reason = "loading compiled code is unsafe by nature; see the safety argument"
 )]
-fn deserialize(engine: &Engine, compiled: &[u8]) -> wasmtime::Result<Component> {
-    // SAFETY: `deserialize` demands bytes that `Component::serialize` made and that nobody changed since. They were
-    // just checked against a MAC over the entry's name and content, under a key that lies in a directory which only
-    // this user can enter, and only `Cache::store` makes such entries. The bytes are in memory: nothing can change
-    // them between the check and the use. The name holds the engine's compatibility hash, and wasmtime checks the
-    // engine's settings again.
+pub(super) fn deserialize(engine: &Engine, compiled: &[u8]) -> wasmtime::Result<Component> {
+    // SAFETY: `deserialize` demands bytes that wasmtime's compiler made and that nobody changed since. There are three
+    // callers. `Cache::load` has just checked them against a MAC over the entry's name and content, under a key that lies
+    // in a directory which only this user can enter, and only `Cache::store_bytes` makes such entries; the name holds the
+    // engine's compatibility hash. A host that had them compiled by a worker process of its own has them from that worker
+    // alone: should hostile input have taken over the compiler there, it would have taken over this process had it been
+    // compiled here. And a worker process has them from its host, which started it and from nobody else's hand, in a
+    // file that is sealed; what they could do is confined whatever they are. In all three the bytes are in memory that
+    // nobody else can change, and wasmtime checks the engine's settings and version again.
     unsafe { Component::deserialize(engine, compiled) }
 }
 

@@ -99,3 +99,45 @@ pub const INPUT_BYTES: usize = 1 << 20;
 
 /// Pieces of content in one answer. `output` bounds their bytes; this bounds what empty ones cost the host.
 pub const OUTPUT_PIECES: usize = 1_024;
+
+/// Worker processes that one host runs at the same time, those that compile apart.
+pub const WORKERS: u32 = 64;
+
+/// Workers that wait for the next call of one package.
+pub const IDLE_WORKERS_PER_PACKAGE: usize = 2;
+
+/// Workers of a host that wait for their next calls.
+pub const IDLE_WORKERS: usize = 16;
+
+/// A worker that waits for longer is ended, in seconds.
+pub const IDLE_WORKER_SECONDS: u64 = 60;
+
+/// Calls that one worker carries out before another takes its place.
+pub const CALLS_PER_WORKER: u32 = 1_000;
+
+/// The time within which a program has to answer that it is a worker, and to be ready, in seconds.
+pub const WORKER_START_SECONDS: u64 = 10;
+
+/// Private memory that a worker may have beside its guest's memory and twice the compiled component, in bytes: 256 MiB.
+pub const WORKER_MEMORY_BYTES: u64 = 256 << 20;
+
+/// Memory that the system may keep for a worker beside that, such as cached files and pipes, where it can be limited, in
+/// bytes: 64 MiB.
+pub const WORKER_KERNEL_BYTES: u64 = 64 << 20;
+
+/// The largest size to which a worker can make a file grow, in bytes: 16 GiB. How much a tool may write is the policy's
+/// limit `written`.
+pub const WORKER_FILE_BYTES: u64 = 16 << 30;
+
+/// Processor time that a worker may use over its life, as a multiple of the policy's limit `cpu`. With half of it used, it
+/// is given no more calls.
+pub const WORKER_CPU_CALLS: u64 = 16;
+
+/// Processor time that a worker may use beside that, in seconds: one minute.
+pub const WORKER_CPU_SECONDS: u64 = 60;
+
+/// Wall clock time, and processor time, that compiling one component may take in a worker, in seconds: one minute.
+pub const COMPILE_SECONDS: u64 = 60;
+
+/// Private memory that compiling one component may take in a worker, in bytes: 2 GiB.
+pub const COMPILE_MEMORY_BYTES: u64 = 2 << 30;

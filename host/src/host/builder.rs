@@ -2,17 +2,21 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use toolcell_policy::{Layers, Lock};
+use toolcell_policy::{Isolation, Layers, Lock};
 
-use super::{Approver, Shared, ToolHost, approval::AnyApprover, records::Recording};
+use super::{
+    Approver, Shared, ToolHost, approval::AnyApprover, prepare::Isolating, records::Recording,
+};
 use crate::{
     Error, ErrorKind, Result,
     admission::Admission,
     audit::AuditSink,
     capability::files::{RootRules, ScratchHome},
+    confine::ConfinementLevel,
     egress::{Egress, EgressOptions},
     engine::{EngineOptions, Engines},
     registry::Registry,
+    worker::{Pool, Workers},
 };
 
 /// What a host is made of. Everything has a default: no policy, so that nothing is granted; no audit log; nobody to
@@ -29,6 +33,9 @@ pub struct ToolHostBuilder {
     roots: RootRules,
     scratch: Option<PathBuf>,
     egress: EgressOptions,
+    workers: Option<Workers>,
+    isolation: Option<Isolation>,
+    confinement: Option<ConfinementLevel>,
 }
 
 impl ToolHostBuilder {
@@ -105,6 +112,29 @@ impl ToolHostBuilder {
         self
     }
 
+    /// The program that runs tools in processes of their own, and how many there are. Default: this very program, where
+    /// its `main` began with [`run_if_worker`](crate::worker::run_if_worker); otherwise none, and packages that are to run
+    /// in a process of their own are not loaded.
+    pub fn workers(mut self, workers: Workers) -> Self {
+        self.workers = Some(workers);
+        self
+    }
+
+    /// Where packages run whose policy does not say `isolation`. Default: built-in ones in the host's own process, all
+    /// others in processes of their own.
+    pub fn default_isolation(mut self, isolation: Isolation) -> Self {
+        self.isolation = Some(isolation);
+        self
+    }
+
+    /// Loads no package whose calls would be confined less than this by the operating system. All packages, built-in ones
+    /// too, run in processes of their own then, and `isolation = "thread"` in a policy is an error. Default: whatever the
+    /// system offers; [`ToolHost::try_worker`] says how much that is.
+    pub fn require_confinement(mut self, level: ConfinementLevel) -> Self {
+        self.confinement = Some(level);
+        self
+    }
+
     /// The way out to the network, for tests: another resolver, other roots of trust.
     #[cfg(any(test, feature = "test-support"))]
     pub fn egress(mut self, options: EgressOptions) -> Self {
@@ -116,7 +146,8 @@ impl ToolHostBuilder {
     ///
     /// # Errors
     ///
-    /// `internal` where the engine or the way out cannot start, or where the audit log takes no record.
+    /// `internal` where the engine or the way out cannot start, or where the audit log takes no record; `unavailable`
+    /// where the program of [`workers`](Self::workers) cannot be opened.
     pub fn build(mut self) -> Result<ToolHost> {
         self.roots.protected.extend(self.engine.cache_dir.clone());
         self.roots.protected.extend(self.scratch.clone());
@@ -128,6 +159,11 @@ impl ToolHostBuilder {
             )
             .with_source(error)
         })?;
+        let isolating = Isolating {
+            pool: Pool::open(self.workers)?,
+            default: self.isolation,
+            required: self.confinement,
+        };
         let recording = Recording::new(self.audit);
         recording.session(&self.layers)?;
         Ok(ToolHost {
@@ -143,6 +179,7 @@ impl ToolHostBuilder {
                 base_dir: self.base_dir,
                 roots: self.roots,
                 recording,
+                isolating,
                 approver: self.approver,
                 egress: Arc::new(egress),
                 registry: Registry::default(),

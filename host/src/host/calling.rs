@@ -107,7 +107,10 @@ impl Shared {
             package: tool
                 .as_ref()
                 .map(|tool| (tool.package.name.clone(), tool.package.digest.clone())),
-            isolation: tool.as_ref().map(|tool| tool.executor.isolation()),
+            isolation: tool
+                .as_ref()
+                .and_then(|tool| tool.access.executor())
+                .map(|executor| executor.isolation()),
         });
         let recorder = Recorder::new(call.id.clone(), context.events.clone());
         let pending = Pending::new(&self.recording, Arc::clone(&about), recorder.clone());
@@ -227,10 +230,11 @@ impl Attempt<'_> {
             nesting,
         };
         let name = &tool.definition.name;
-        let finished = tool
-            .executor
-            .run(setup, name, input, &self.context.cancel)
-            .await;
+        let Some(executor) = tool.access.executor() else {
+            // A tool that may not be called was refused above.
+            return Err(failure(ErrorKind::Internal, "the tool has no place to run"));
+        };
+        let finished = executor.run(setup, name, input, &self.context.cancel).await;
         Ok(Ended {
             outcome: finished
                 .outcome
@@ -286,6 +290,7 @@ impl Attempt<'_> {
                 roots,
                 listed,
                 ask: None,
+                ..
             } => {
                 recording.decision(self.about, "call", Effect::Allow, listed)?;
                 return Ok((Arc::clone(roots), false));

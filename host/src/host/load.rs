@@ -7,7 +7,7 @@ use std::{
 };
 
 use toolcell_policy::{
-    Decision, GrantSet, Isolation, LockedPackage, Manifest, Origin, Rule, ToolDefinition, decide,
+    Decision, GrantSet, LockedPackage, Manifest, Origin, Rule, ToolDefinition, decide,
 };
 
 use super::{
@@ -18,10 +18,10 @@ use crate::{
     Error, ErrorKind, Result,
     admission::Bounds,
     capability::files::FileRoots,
-    engine::{Engine, hex},
+    engine::hex,
     package::{Package, load},
     registry::{Access, PackageInfo, Tool},
-    sandbox::{Executor, Prepared, check_imports},
+    sandbox::{Executor, check_imports},
     schema::Schema,
 };
 
@@ -150,11 +150,11 @@ impl Shared {
         if let Some(imports_only) = package.imports_only() {
             check_imports(self.engines.fast(), imports_only)?;
         }
-        let mut prepared = Preparing::new(self, package);
+        let mut executor = None;
         let tools = manifest
             .tools
             .iter()
-            .map(|definition| self.prepare(definition, package, &info, &mut prepared))
+            .map(|definition| self.prepare(definition, package, &info, &mut executor))
             .collect::<Result<Vec<Tool>>>()?;
         let names = tools.iter().map(|tool| tool.public_name.clone()).collect();
         self.registry.add(&manifest.name, tools, replace)?;
@@ -180,7 +180,7 @@ impl Shared {
         definition: &ToolDefinition,
         package: &Package,
         info: &Arc<PackageInfo>,
-        prepared: &mut Preparing<'_>,
+        shared: &mut Option<Arc<dyn Executor>>,
     ) -> Result<Tool> {
         let manifest = package.manifest();
         let schema = |what: &str, schema| {
@@ -195,7 +195,6 @@ impl Shared {
             })
         };
         let decision = decide(&self.layers, manifest, &definition.name);
-        refuse_workers(&decision)?;
         let limits = decision
             .grants()
             .map(GrantSet::limits)
@@ -210,16 +209,20 @@ impl Shared {
                 .map(|it| schema("output", it))
                 .transpose()?,
             shape: package.shape(&definition.name),
-            executor: prepared.on(limits.fuel.is_some())?,
             bounds: Bounds::of_tool(&limits),
             definition: definition.clone(),
             package: Arc::clone(info),
-            access: self.access(decision)?,
+            access: self.access(decision, package, shared)?,
         })
     }
 
-    /// Keeps a decision, with the granted directories opened.
-    fn access(&self, decision: Decision) -> Result<Access> {
+    /// Keeps a decision, with the granted directories opened, and with what the package's tools run on.
+    fn access(
+        &self,
+        decision: Decision,
+        package: &Package,
+        shared: &mut Option<Arc<dyn Executor>>,
+    ) -> Result<Access> {
         let (grants, ask) = match decision {
             Decision::Deny(rule) => return Ok(Access::Denied(rule)),
             Decision::Allow(grants) => (grants, None),
@@ -234,7 +237,16 @@ impl Shared {
             || "default: a package that no policy lists runs with nothing granted".to_owned(),
             |tool| tool.rule().to_string(),
         );
-        Ok(Access::Granted { roots, listed, ask })
+        let executor = match shared {
+            Some(executor) => Arc::clone(executor),
+            None => Arc::clone(shared.insert(self.executor(package, &roots)?)),
+        };
+        Ok(Access::Granted {
+            roots,
+            executor,
+            listed,
+            ask,
+        })
     }
 
     /// Opens the granted directories.
@@ -269,18 +281,6 @@ impl Shared {
     }
 }
 
-/// Nothing is accepted and then not enforced.
-fn refuse_workers(decision: &Decision) -> Result<()> {
-    match decision.grants().and_then(GrantSet::isolation) {
-        Some((Isolation::Process, rule)) => Err(Error::new(
-            ErrorKind::Unavailable,
-            format!("{rule}: this host cannot start workers"),
-        )
-        .with_help("Write `isolation = \"thread\"`, or leave it out.")),
-        _ => Ok(()),
-    }
-}
-
 fn builtin(name: &str) -> Result<Package> {
     let Some(bytes) = crate::builtin(name) else {
         let known: Vec<&str> = crate::builtins().map(|(name, _)| name).collect();
@@ -295,38 +295,4 @@ fn builtin(name: &str) -> Result<Package> {
         ));
     };
     Package::parse(name, bytes)
-}
-
-/// A package that is compiled for the engines its tools need, each at most once.
-struct Preparing<'a> {
-    shared: &'a Shared,
-    package: &'a Package,
-    fast: Option<Arc<dyn Executor>>,
-    fuel: Option<Arc<dyn Executor>>,
-}
-
-impl<'a> Preparing<'a> {
-    fn new(shared: &'a Shared, package: &'a Package) -> Self {
-        Self {
-            shared,
-            package,
-            fast: None,
-            fuel: None,
-        }
-    }
-
-    fn on(&mut self, count_fuel: bool) -> Result<Arc<dyn Executor>> {
-        let engines = &self.shared.engines;
-        let (engine, slot): (&Arc<Engine>, _) = if count_fuel {
-            (engines.fuel()?, &mut self.fuel)
-        } else {
-            (engines.fast(), &mut self.fast)
-        };
-        if let Some(prepared) = slot {
-            return Ok(Arc::clone(prepared));
-        }
-        let component = engine.compile(self.package.bytes(), self.package.sha256())?;
-        let prepared = Arc::new(Prepared::new(engine, &component)?);
-        Ok(Arc::clone(slot.insert(prepared)))
-    }
 }

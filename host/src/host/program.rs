@@ -4,17 +4,18 @@ use std::{path::PathBuf, str::FromStr, sync::Arc, time::Instant};
 
 use serde::Serialize;
 use toolcell_policy::{
-    Decision, EnvRequest, FileAccess, FileRequest, Layer, Layers, Manifest, Policy, Requests,
-    decide,
+    Decision, EnvRequest, FileAccess, FileRequest, Isolation, Layer, Layers, Manifest, Policy,
+    Requests, decide,
 };
 
-use super::{Shared, ToolHost, nested::Nested};
+use super::{Shared, ToolHost, nested::Nested, prepare::compiled};
 use crate::{
     CallContext, CallId, Denial, Error, ErrorKind, Result, Stdio, ToolFailure, Usage,
     admission::{Bounds, Caller},
     capability::{files::FileRoots, recorder::Recorder, tools::Nesting},
     package::{Package, load},
     sandbox::{Program, Setup},
+    worker::Crew,
 };
 
 /// The package's name in the policy that is made for a program.
@@ -36,6 +37,9 @@ pub struct WasiProgram {
     pub files: Vec<WasiGrant>,
     /// What it reads and writes.
     pub stdio: Stdio,
+    /// Where it runs. Absent: in a process of its own, unless
+    /// [`ToolHostBuilder::default_isolation`](super::ToolHostBuilder::default_isolation) says otherwise.
+    pub isolation: Option<Isolation>,
 }
 
 /// A directory for a program; as text `read:HOST=GUEST` or `write:HOST=GUEST`, for example `read:./data=/`.
@@ -108,11 +112,13 @@ impl ToolHost {
             env,
             files,
             stdio,
+            isolation,
         } = program;
         let (prepared, roots) = self
             .blocking(move |shared| {
                 let roots = shared.program_grants(&env, &files)?;
-                Ok((shared.prepare_program(component)?, Arc::new(roots)))
+                let prepared = shared.prepare_program(component, isolation, &roots)?;
+                Ok((prepared, Arc::new(roots)))
             })
             .await?;
         let own = Instant::now() + roots.grants().limits().time;
@@ -136,9 +142,11 @@ impl ToolHost {
             callee: Arc::new(Nested::new(&self.shared, context, deadline)),
             nesting: Nesting::top(),
         };
-        let finished = prepared
-            .run(setup.into(), stdio.into(), &args, &context.cancel)
-            .await;
+        let cancel = &context.cancel;
+        let finished = match &prepared {
+            Prepared::Here(program) => program.run(setup.into(), stdio.into(), &args, cancel).await,
+            Prepared::InWorker(crew) => crew.run_program(setup, stdio, &args, cancel).await,
+        };
         Ok(WasiExit {
             status: finished.outcome.as_ref().ok().copied(),
             failure: finished.outcome.err(),
@@ -148,13 +156,38 @@ impl ToolHost {
     }
 }
 
+/// A program that can be run.
+enum Prepared {
+    Here(Program),
+    InWorker(Crew),
+}
+
 impl Shared {
-    fn prepare_program(&self, component: Arc<[u8]>) -> Result<Program> {
+    fn prepare_program(
+        &self,
+        component: Arc<[u8]>,
+        isolation: Option<Isolation>,
+        roots: &FileRoots,
+    ) -> Result<Prepared> {
         load::check_size(component.len(), self.engines.options().max_component_bytes)?;
         let package = Package::parse_program(component)?;
         let engine = self.engines.fast();
-        let component = engine.compile(package.bytes(), package.sha256())?;
-        Program::new(engine, &component)
+        match self.isolating.of_program(isolation)? {
+            Isolation::Thread => {
+                let component = match &self.isolating.pool {
+                    Some(pool) => engine.load(&compiled(engine, pool, &package, false)?)?,
+                    None => engine.compile(package.bytes(), package.sha256())?,
+                };
+                Ok(Prepared::Here(Program::new(engine, &component)?))
+            }
+            Isolation::Process => {
+                let pool = self.isolating.pool(NAME)?;
+                let compiled = compiled(engine, pool, &package, false)?;
+                let crew = Crew::of_program(pool, roots, &compiled)?;
+                self.isolating.check(NAME, crew.report())?;
+                Ok(Prepared::InWorker(crew))
+            }
+        }
     }
 
     /// Grants are made by decisions of the policy alone, so a program's are a policy of its own. It stands alone: the

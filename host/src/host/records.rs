@@ -4,14 +4,15 @@ use std::{sync::Arc, time::Instant};
 
 use toolcell_policy::{Isolation, Layers};
 
-use super::calling::Ended;
+use super::{calling::Ended, prepare::missing};
 use crate::{
     CallId, ErrorKind, Result, Usage,
     audit::{
         AuditRecord, AuditSink, CallRecord, DecisionRecord, Effect, HostReached, Outcome,
-        PathTouched, SessionRecord,
+        PathTouched, SessionRecord, WorkersRecord,
     },
     capability::recorder::{Record, Recorder},
+    confine::ConfinementReport,
 };
 
 /// The audit log of a host, if it has one.
@@ -57,6 +58,24 @@ impl Recording {
                     .iter()
                     .map(|(layer, policy)| format!("{layer} {}", policy.name()))
                     .collect(),
+            })
+        })
+    }
+
+    /// A package has workers.
+    pub(super) fn workers(
+        &self,
+        package: &str,
+        digest: &str,
+        report: &ConfinementReport,
+    ) -> Result<()> {
+        self.append(|| {
+            AuditRecord::Workers(WorkersRecord {
+                session: self.session.clone(),
+                package: package.to_owned(),
+                digest: digest.to_owned(),
+                confinement: report.level().to_string(),
+                missing: missing(report),
             })
         })
     }

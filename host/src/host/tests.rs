@@ -62,6 +62,7 @@ fn builder(text: &str) -> ToolHostBuilder {
     ToolHost::builder()
         .policy(Policy::from_toml(text).unwrap())
         .engine(engine)
+        .default_isolation(toolcell_policy::Isolation::Thread)
 }
 
 async fn host_with(text: &str, body: &str) -> (ToolHost, Seen) {

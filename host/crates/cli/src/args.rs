@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, ColorChoice, CommandFactory as _, Parser, Subcommand, ValueHint};
+use clap::{Args, ColorChoice, CommandFactory as _, Parser, Subcommand, ValueEnum, ValueHint};
+use toolcell::{ConfinementLevel, Isolation};
 
 use crate::{
     env,
@@ -121,6 +122,50 @@ pub(crate) struct PolicyOptions {
     pub(crate) audit: Option<PathBuf>,
 }
 
+/// What is required of the processes that tools run in.
+#[derive(Clone, Copy, Debug, Default, Args)]
+pub(crate) struct WorkerOptions {
+    /// Run every tool in a process of its own, and none that the system confines less [without a value: full]
+    #[arg(long, value_name = "full|partial", env = env::REQUIRE_CONFINEMENT, hide_env_values = true, num_args = 0..=1, require_equals = true, default_missing_value = "full", help_heading = "Policy")]
+    pub(crate) require_confinement: Option<Confinement>,
+}
+
+/// How far the system has to confine the processes of tools.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Confinement {
+    /// Files, system calls, memory and processor time
+    Full,
+    /// Files or system calls at least
+    Partial,
+}
+
+impl From<Confinement> for ConfinementLevel {
+    fn from(confinement: Confinement) -> Self {
+        match confinement {
+            Confinement::Full => Self::Full,
+            Confinement::Partial => Self::Partial,
+        }
+    }
+}
+
+/// Where a sandbox lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Where {
+    /// A process of its own, which the system confines
+    Process,
+    /// The process of this command
+    Thread,
+}
+
+impl From<Where> for Isolation {
+    fn from(place: Where) -> Self {
+        match place {
+            Where::Process => Self::Process,
+            Where::Thread => Self::Thread,
+        }
+    }
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct DemoArgs {
     /// Ask the real model instead of replaying recorded turns; needs ANTHROPIC_API_KEY
@@ -179,6 +224,8 @@ pub(crate) struct RunArgs {
     pub(crate) max_time: Option<String>,
     #[command(flatten)]
     pub(crate) policy: PolicyOptions,
+    #[command(flatten)]
+    pub(crate) workers: WorkerOptions,
 }
 
 #[derive(Debug, Args)]
@@ -191,8 +238,13 @@ pub(crate) struct CallArgs {
     /// Load this component; without a policy that lists it, it is granted nothing
     #[arg(long, value_name = "FILE|builtin:NAME", value_hint = ValueHint::FilePath)]
     pub(crate) component: Option<String>,
+    /// Where tools run whose policy does not say it [default: thread for built-in ones, process for the rest]
+    #[arg(long, value_name = "process|thread", hide_possible_values = true)]
+    pub(crate) isolation: Option<Where>,
     #[command(flatten)]
     pub(crate) policy: PolicyOptions,
+    #[command(flatten)]
+    pub(crate) workers: WorkerOptions,
 }
 
 #[derive(Debug, Args)]
@@ -202,6 +254,8 @@ pub(crate) struct ServeArgs {
     pub(crate) stdio: bool,
     #[command(flatten)]
     pub(crate) policy: PolicyOptions,
+    #[command(flatten)]
+    pub(crate) workers: WorkerOptions,
 }
 
 #[derive(Debug, Args)]
@@ -290,6 +344,8 @@ pub(crate) struct ToolsArgs {
     pub(crate) schemas: bool,
     #[command(flatten)]
     pub(crate) policy: PolicyOptions,
+    #[command(flatten)]
+    pub(crate) workers: WorkerOptions,
 }
 
 #[derive(Debug, Args)]
@@ -312,6 +368,11 @@ pub(crate) struct WasiRunArgs {
     /// A variable, `NAME=VALUE`
     #[arg(long = "env", value_name = "NAME=VALUE")]
     pub(crate) envs: Vec<String>,
+    /// Where it runs
+    #[arg(long, value_enum, default_value = "process")]
+    pub(crate) isolation: Where,
+    #[command(flatten)]
+    pub(crate) workers: WorkerOptions,
     /// The command, a component that exports `wasi:cli/run`
     #[arg(value_hint = ValueHint::FilePath)]
     pub(crate) program: PathBuf,

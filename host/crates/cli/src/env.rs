@@ -14,6 +14,7 @@ pub(crate) struct Variable {
 
 pub(crate) const POLICY: &str = "TOOLCELL_POLICY";
 pub(crate) const AUDIT: &str = "TOOLCELL_AUDIT";
+pub(crate) const REQUIRE_CONFINEMENT: &str = "TOOLCELL_REQUIRE_CONFINEMENT";
 pub(crate) const MODEL: &str = "TOOLCELL_MODEL";
 pub(crate) const STATE_DIR: &str = "TOOLCELL_STATE_DIR";
 pub(crate) const CACHE_DIR: &str = "TOOLCELL_CACHE_DIR";
@@ -33,6 +34,10 @@ const fn open(name: &'static str, about: &'static str) -> Variable {
 pub(crate) const ALL: &[Variable] = &[
     open(POLICY, "policy file, like --policy"),
     open(AUDIT, "audit log, like --audit"),
+    open(
+        REQUIRE_CONFINEMENT,
+        "`full` or `partial`, like --require-confinement",
+    ),
     open(MODEL, "model of `run`, like --model"),
     open(
         STATE_DIR,

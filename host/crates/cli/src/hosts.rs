@@ -14,6 +14,7 @@ use toolcell::{
 use toolcell_policy::{FileAccess, Layer, Layers, Manifest, Origin};
 
 use crate::{
+    args::{Where, WorkerOptions},
     dirs::Dirs,
     failure::{self, Failure},
     files, output,
@@ -26,8 +27,12 @@ use crate::{
 pub(crate) const MAX_COMPONENT_BYTES: u64 = 64 << 20;
 
 /// A host with every tool that the policy says where to get.
-pub(crate) async fn open(in_force: &InForce, dirs: &Dirs) -> Result<ToolHost, Failure> {
-    let host = start(in_force, dirs)?;
+pub(crate) async fn open(
+    in_force: &InForce,
+    dirs: &Dirs,
+    workers: WorkerOptions,
+) -> Result<ToolHost, Failure> {
+    let host = start(in_force, dirs, workers, None)?;
     host.load_policy_tools().await?;
     Ok(host)
 }
@@ -41,7 +46,12 @@ pub(crate) fn note_if_empty(host: &ToolHost) {
 }
 
 /// A host without tools.
-pub(crate) fn start(in_force: &InForce, dirs: &Dirs) -> Result<ToolHost, Failure> {
+pub(crate) fn start(
+    in_force: &InForce,
+    dirs: &Dirs,
+    workers: WorkerOptions,
+    isolation: Option<Where>,
+) -> Result<ToolHost, Failure> {
     refuse_writable_policies(in_force)?;
     let audit = FileAudit::open(&in_force.audit, SystemTime::now)
         .map_err(|error| failure::audit(&error))?;
@@ -55,6 +65,12 @@ pub(crate) fn start(in_force: &InForce, dirs: &Dirs) -> Result<ToolHost, Failure
         .protect(&in_force.audit);
     if let Some(home) = crate::env::get("HOME") {
         builder = builder.too_wide(PathBuf::from(home));
+    }
+    if let Some(level) = workers.require_confinement {
+        builder = builder.require_confinement(level.into());
+    }
+    if let Some(isolation) = isolation {
+        builder = builder.default_isolation(isolation.into());
     }
     if prompt::possible() {
         builder = builder.approver(Person::default());

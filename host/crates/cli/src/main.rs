@@ -24,5 +24,7 @@ mod trusted;
 mod verbs;
 
 fn main() -> std::process::ExitCode {
+    // First of all: a worker keeps nothing that was opened before, and confines itself before a thread is started.
+    toolcell::worker::run_if_worker();
     app::main()
 }

@@ -158,7 +158,11 @@ fn from_file(lock: Lock) -> (ToolHost, tempfile::TempDir) {
     let policy = policy
         .with_base(dir.path().to_str().unwrap())
         .with_lock(lock);
-    let host = ToolHost::builder().policy(policy).build().unwrap();
+    let host = ToolHost::builder()
+        .policy(policy)
+        .default_isolation(toolcell_policy::Isolation::Thread)
+        .build()
+        .unwrap();
     (host, dir)
 }
 

@@ -40,6 +40,7 @@ async fn run(component: Arc<[u8]>, files: Vec<WasiGrant>) -> Result<crate::WasiE
             stdout: Box::new(Reader::default()),
             stderr: Box::new(Reader::default()),
         },
+        isolation: None,
     };
     let host = builder("").build().unwrap();
     host.run_program(program, &until(5_000)).await

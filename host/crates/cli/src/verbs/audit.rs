@@ -131,7 +131,7 @@ fn concerns(record: &AuditRecord, call: &str) -> bool {
     match record {
         AuditRecord::Decision(decision) => decision.call_id.as_str() == call,
         AuditRecord::Call(record) => record.call_id.as_str() == call,
-        AuditRecord::Session(_) | AuditRecord::Recovered(_) => false,
+        AuditRecord::Session(_) | AuditRecord::Workers(_) | AuditRecord::Recovered(_) => false,
     }
 }
 
@@ -146,6 +146,11 @@ fn line(entry: &Entry) -> String {
                 session.version,
                 session.policy.join(", ")
             ))
+        ),
+        AuditRecord::Workers(workers) => format!(
+            "workers   {}, confinement {}",
+            escape_control(&workers.package),
+            escape_control(&workers.confinement)
         ),
         AuditRecord::Decision(decision) => decision_line(decision),
         AuditRecord::Call(call) => call_line(call),

@@ -25,13 +25,13 @@ pub(crate) async fn call(arguments: CallArgs) -> Outcome {
     let input = input(&arguments.input)?;
     let dirs = Dirs::find()?;
     let in_force = policies::load(&arguments.policy, &dirs)?;
-    let (host, tool) = match &arguments.component {
-        Some(component) => {
-            let host = hosts::start(&in_force, &dirs)?;
-            let names = load(&host, component).await?;
-            (host, named(names, arguments.tool))
+    let host = hosts::start(&in_force, &dirs, arguments.workers, arguments.isolation)?;
+    let tool = match &arguments.component {
+        Some(component) => named(load(&host, component).await?, arguments.tool),
+        None => {
+            host.load_policy_tools().await?;
+            arguments.tool
         }
-        None => (hosts::open(&in_force, &dirs).await?, arguments.tool),
     };
     let context = CallContext {
         cancel: interrupt::token(),

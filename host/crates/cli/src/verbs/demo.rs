@@ -13,7 +13,7 @@ use toolcell_policy::{Layer, Policy};
 
 use crate::{
     app::Outcome,
-    args::DemoArgs,
+    args::{DemoArgs, WorkerOptions},
     describe,
     dirs::Dirs,
     env, exit,
@@ -41,7 +41,7 @@ pub(crate) async fn demo(arguments: DemoArgs) -> Outcome {
     let dirs = Dirs::find()?;
     let scratch = Scratch::new(arguments.keep)?;
     let in_force = policy(&dirs, &scratch)?;
-    let host = hosts::open(&in_force, &dirs).await?;
+    let host = hosts::open(&in_force, &dirs, WorkerOptions::default()).await?;
     let place = run::Place::fresh(&dirs)?;
     let show = match (arguments.events, output::json()) {
         (true, _) => Show::Events,

@@ -68,7 +68,7 @@ pub(crate) async fn run(arguments: RunArgs) -> Outcome {
     let task = arguments.task.as_deref().map(task_text).transpose()?;
     let in_force = policies::load(&arguments.policy, &dirs)?;
     let place = place(&arguments, &dirs)?;
-    let host = hosts::open(&in_force, &dirs).await?;
+    let host = hosts::open(&in_force, &dirs, arguments.workers).await?;
     hosts::note_if_empty(&host);
     let mut builder = AgentBuilder::new(Arc::new(host), model).budget(budget(&arguments)?);
     if let Some(system) = &arguments.system {

@@ -9,7 +9,7 @@ use crate::{
 pub(crate) async fn serve(arguments: ServeArgs) -> Outcome {
     let dirs = Dirs::find()?;
     let in_force = policies::load(&arguments.policy, &dirs)?;
-    let host = hosts::open(&in_force, &dirs).await?;
+    let host = hosts::open(&in_force, &dirs, arguments.workers).await?;
     hosts::note_if_empty(&host);
     let stop = interrupt::token();
     tokio::select! {

@@ -14,7 +14,7 @@ use crate::{
 pub(crate) async fn tools(arguments: ToolsArgs) -> Outcome {
     let dirs = Dirs::find()?;
     let in_force = policies::load(&arguments.policy, &dirs)?;
-    let host = hosts::open(&in_force, &dirs).await?;
+    let host = hosts::open(&in_force, &dirs, arguments.workers).await?;
     let tools = host.tools();
     if tools.is_empty() && !output::json() {
         let builtins: Vec<&str> = toolcell::builtins().map(|(name, _)| name).collect();

@@ -39,14 +39,18 @@ pub(crate) async fn wasi_run(arguments: WasiRunArgs) -> Outcome {
             stdout: Box::new(io::stdout()),
             stderr: Box::new(io::stderr()),
         },
+        isolation: Some(arguments.isolation.into()),
     };
     let dirs = Dirs::find()?;
-    let host = ToolHost::builder()
+    let mut builder = ToolHost::builder()
         .base_dir(policies::working_directory()?)
         .cache_dir(&dirs.cache)
         .protect(&dirs.state)
-        .protect(&dirs.config)
-        .build()?;
+        .protect(&dirs.config);
+    if let Some(level) = arguments.workers.require_confinement {
+        builder = builder.require_confinement(level.into());
+    }
+    let host = builder.build()?;
     let context = CallContext {
         cancel: interrupt::token(),
         ..CallContext::default()

@@ -91,7 +91,7 @@ fn recorded(path: &Path, called: &[Called]) -> bool {
             // What other commands logged before is not what this one did.
             AuditRecord::Session(_) => logged.clear(),
             AuditRecord::Call(call) => logged.extend(call.denials),
-            AuditRecord::Decision(_) | AuditRecord::Recovered(_) => {}
+            AuditRecord::Workers(_) | AuditRecord::Decision(_) | AuditRecord::Recovered(_) => {}
         }
     }
     intact
