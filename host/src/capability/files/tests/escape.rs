@@ -336,3 +336,106 @@ async fn a_name_that_is_no_unicode_is_an_error_in_the_listing() {
     let entry = call.view().read_directory_entry(entries).await;
     assert_eq!(code(entry), ErrorCode::IllegalByteSequence);
 }
+
+/// Names that break programs which take them for something else. One a line, as JSON.
+const NAUGHTY: &str = include_str!("naughty.txt");
+
+#[tokio::test]
+async fn naughty_names_go_around_and_come_back_as_they_are() {
+    let mut call = Call::limited(1 << 20, 10_000);
+    let [work, ..] = call.roots();
+    fs::remove_file(call.host("work/a.txt")).unwrap();
+    let names: Vec<String> = NAUGHTY
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    for name in &names {
+        let made = call.open(&work, name, OpenFlags::CREATE, WRITE).await;
+        let made = made.unwrap_or_else(|error| panic!("{name:?}: {error:?}"));
+        let bytes = name.clone().into_bytes();
+        let written = call.view().write(again(&made), bytes, 0).await.unwrap();
+        assert_eq!(written, name.len() as u64);
+        HostDescriptor::drop(&mut call.view(), made).unwrap();
+        assert_eq!(
+            fs::read(call.host("work").join(name)).unwrap(),
+            name.as_bytes()
+        );
+    }
+    let listing = call.view().read_directory(again(&work)).await.unwrap();
+    let mut listed = Vec::new();
+    loop {
+        let listing = Resource::new_borrow(listing.rep());
+        match call.view().read_directory_entry(listing).await.unwrap() {
+            Some(entry) => listed.push(entry.name),
+            None => break,
+        }
+    }
+    let mut expected = names.clone();
+    expected.sort();
+    listed.sort();
+    assert_eq!(listed, expected);
+    for name in &names {
+        let other = format!("{}-", name.chars().take(40).collect::<String>());
+        let (at, name) = (|| again(&work), || name.clone());
+        let mut view = call.view();
+        view.rename_at(at(), name(), at(), other.clone())
+            .await
+            .unwrap();
+        view.unlink_file_at(at(), other).await.unwrap();
+    }
+    assert_eq!(fs::read_dir(call.host("work")).unwrap().count(), 0);
+    assert_eq!(fs::read(call.host("secret/canary")).unwrap(), b"CANARY");
+    // What is kept of them for people holds no control characters.
+    let record = call.record();
+    assert!(record.denials.is_empty());
+    assert!(
+        !record
+            .paths
+            .iter()
+            .any(|it| it.path.chars().any(char::is_control))
+    );
+}
+
+/// F17: what a guest does to times is on record, and it can neither exchange nor close the directories it was given.
+#[tokio::test]
+async fn times_are_on_record_and_roots_stay() {
+    use wasmtime_wasi::p2::bindings::clocks::wall_clock::Datetime;
+    let mut call = Call::new();
+    let [work, lib, phantom] = call.roots();
+    let old = NewTimestamp::Timestamp(Datetime {
+        seconds: 1,
+        nanoseconds: 0,
+    });
+    let path = || "a.txt".to_owned();
+    let at = || again(&work);
+    let set = call
+        .view()
+        .set_times_at(at(), FOLLOW, path(), old, old)
+        .await;
+    set.unwrap();
+    assert_eq!(call.touched(), ["write /work/a.txt"]);
+    let set = call.view().set_times(again(&lib), old, old).await;
+    assert_eq!(code(set), ErrorCode::NotPermitted);
+    for fd in [&work, &lib] {
+        let name = || ".".to_owned();
+        let mut view = call.view();
+        for result in [
+            view.remove_directory_at(again(fd), name()).await,
+            view.unlink_file_at(again(fd), name()).await,
+            view.rename_at(again(fd), name(), at(), "x".into()).await,
+            view.rename_at(at(), path(), again(fd), name()).await,
+            view.create_directory_at(again(fd), name()).await,
+            view.symlink_at(again(fd), path(), name()).await,
+        ] {
+            assert!(result.is_err());
+        }
+    }
+    // Closing them closes the guest's own numbers alone: asking again gives them anew.
+    for fd in [work, lib, phantom] {
+        HostDescriptor::drop(&mut call.view(), fd).unwrap();
+    }
+    let [work, ..] = call.roots();
+    call.open(&work, "a.txt", OpenFlags::empty(), READ)
+        .await
+        .unwrap();
+}

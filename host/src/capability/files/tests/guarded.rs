@@ -174,36 +174,45 @@ async fn reading_guarded_places_is_ordinary() {
     call.view().read_directory(git).await.unwrap();
 }
 
-/// Ways around a list of names. Each gives the refusal, or what it reached instead.
-#[tokio::test]
-async fn no_way_around_the_names() {
-    let mut call = Call::limited(1 << 20, 1000);
-    let [work, ..] = call.roots();
+/// A call on a repository with a hook, with room for everything that a guest might try.
+fn repository() -> Call {
+    let call = Call::limited(1 << 20, 1000);
     plant(&call, ".git/config");
     plant(&call, ".git/hooks/pre-commit");
     fs::create_dir_all(call.host("work/a/b")).unwrap();
     fs::create_dir_all(call.host("work/x/hooks")).unwrap();
-    symlink("../.git", call.host("work/a/planted")).unwrap();
-    let at = || again(&work);
+    call
+}
 
+/// That everything was refused, and the repository is what it was.
+fn assert_refused(call: &Call, results: Vec<(&str, FsResult<()>)>) {
+    for (what, result) in results {
+        assert_eq!(code(result), ErrorCode::NotPermitted, "{what}");
+    }
+    let hooks = fs::read_dir(call.host("work/.git/hooks")).unwrap().count();
+    assert_eq!(hooks, 1);
+    assert_eq!(fs::read(call.host("work/.git/config")).unwrap(), b"mine");
+    call.record();
+}
+
+#[tokio::test]
+async fn no_path_leads_around_the_names() {
+    let mut call = repository();
+    let [work, ..] = call.roots();
+    symlink("../.git", call.host("work/a/planted")).unwrap();
+    for (target, link) in [
+        (".git", "link"),
+        ("../link/hooks", "a/deep"),
+        (".git/new-hook", "dangling"),
+        (".git/config", "file"),
+    ] {
+        let made = call
+            .view()
+            .symlink_at(again(&work), target.into(), link.into())
+            .await;
+        made.unwrap();
+    }
     let mut refused: Vec<(&str, FsResult<()>)> = Vec::new();
-    // By `..`, and through links that the guest makes or finds.
-    call.view()
-        .symlink_at(at(), ".git".into(), "link".into())
-        .await
-        .unwrap();
-    call.view()
-        .symlink_at(at(), "../link/hooks".into(), "a/deep".into())
-        .await
-        .unwrap();
-    call.view()
-        .symlink_at(at(), ".git/new-hook".into(), "dangling".into())
-        .await
-        .unwrap();
-    call.view()
-        .symlink_at(at(), ".git/config".into(), "file".into())
-        .await
-        .unwrap();
     for path in [
         "a/../.git/hooks/pre-commit",
         "a/b/../../.git/hooks/new",
@@ -221,130 +230,66 @@ async fn no_way_around_the_names() {
         refused.push((path, opened.map(drop)));
     }
     // Relative to a descriptor of the place.
-    let git = call
-        .open(&work, ".git", OpenFlags::DIRECTORY, READ)
-        .await
-        .unwrap();
-    let hooks = call
-        .open(&git, "hooks", OpenFlags::DIRECTORY, READ)
-        .await
-        .unwrap();
-    let inside = call.open(&hooks, "new", CREATE, WRITE).await;
+    let git = call.open(&work, ".git", OpenFlags::DIRECTORY, READ).await;
+    let git = git.unwrap();
+    let hooks = call.open(&git, "hooks", OpenFlags::DIRECTORY, READ).await;
+    let inside = call.open(&hooks.unwrap(), "new", CREATE, WRITE).await;
     refused.push(("below a descriptor", inside.map(drop)));
     let inside = call.open(&git, "config", OpenFlags::empty(), WRITE).await;
     refused.push(("in a descriptor", inside.map(drop)));
-    // By filling a directory and giving it the name.
-    call.open(&work, "x/hooks/pre-commit", CREATE, WRITE)
-        .await
-        .unwrap();
-    call.view()
-        .unlink_file_at(at(), "file".into())
-        .await
-        .unwrap();
-    let mut view = call.view();
+    assert_refused(&call, refused);
+}
+
+#[tokio::test]
+async fn no_new_name_leads_around_the_names() {
+    let mut call = repository();
+    let [work, ..] = call.roots();
+    symlink(".git", call.host("work/link")).unwrap();
+    let hook = call.open(&work, "x/hooks/pre-commit", CREATE, WRITE).await;
+    hook.unwrap();
+    let at = || again(&work);
     let name = |name: &str| name.to_owned();
-    refused.extend([
-        (
-            "exchange",
-            view.rename_at(at(), name("x"), at(), name(".git")).await,
-        ),
-        (
-            "new repository",
-            view.rename_at(at(), name("x"), at(), name("a/.git")).await,
-        ),
-        (
-            "other case",
-            view.rename_at(at(), name("x"), at(), name("a/.GIT")).await,
-        ),
-        (
-            "with a slash",
-            view.rename_at(at(), name("x/"), at(), name("a/.git/"))
-                .await,
-        ),
-        (
-            "away",
-            view.rename_at(at(), name(".git"), at(), name("away")).await,
-        ),
-        (
-            "its hooks",
-            view.rename_at(at(), name("link/hooks"), at(), name("away"))
-                .await,
-        ),
-        (
-            "a link as place",
-            view.symlink_at(at(), name("x"), name("a/.git")).await,
-        ),
-        (
-            "mkdir",
-            view.create_directory_at(at(), name("a/.git")).await,
-        ),
-        (
-            "a second name",
-            view.link_at(
-                at(),
-                PathFlags::empty(),
-                name(".git/config"),
-                at(),
-                name("c"),
-            )
-            .await,
-        ),
-        (
-            "through a link",
-            view.link_at(
-                at(),
-                PathFlags::empty(),
-                name("link/config"),
-                at(),
-                name("c"),
-            )
-            .await,
-        ),
-        (
-            "hook linked in",
-            view.link_at(
-                at(),
-                PathFlags::empty(),
-                name("a.txt"),
-                again(&hooks),
-                name("c"),
-            )
-            .await,
-        ),
-        // Above a place of several names: the directory may be made, and not be put there.
-        (
-            "whole .config",
-            view.rename_at(at(), name("x"), at(), name(".config")).await,
-        ),
-        (
-            "linked .config",
-            view.symlink_at(at(), name("x"), name(".config")).await,
-        ),
-    ]);
-    for (what, result) in refused {
-        assert_eq!(code(result), ErrorCode::NotPermitted, "{what}");
+    let mut view = call.view();
+    let mut refused = Vec::new();
+    for (what, from, to) in [
+        ("exchange", "x", ".git"),
+        ("new repository", "x", "a/.git"),
+        ("other case", "x", "a/.GIT"),
+        ("with a slash", "x/", "a/.git/"),
+        ("away", ".git", "away"),
+        ("hooks away", "link/hooks", "away"),
+        // Above a place of several names: a directory may be made there, and not be put there.
+        ("whole .config", "x", ".config"),
+    ] {
+        let result = view.rename_at(at(), name(from), at(), name(to)).await;
+        refused.push((what, result));
     }
-    assert_eq!(
-        fs::read_dir(call.host("work/.git/hooks")).unwrap().count(),
-        1
-    );
-    assert_eq!(fs::read(call.host("work/.git/config")).unwrap(), b"mine");
+    for (what, from, to) in [
+        ("a second name", ".git/config", "c"),
+        ("through a link", "link/config", "c"),
+        ("linked in", "a.txt", ".git/hooks/c"),
+    ] {
+        let none = PathFlags::empty();
+        let result = view.link_at(at(), none, name(from), at(), name(to)).await;
+        refused.push((what, result));
+    }
+    for place in ["a/.git", ".config"] {
+        let result = view.symlink_at(at(), name("x"), name(place)).await;
+        refused.push(("a link as place", result));
+    }
+    let made = view.create_directory_at(at(), name("a/.git")).await;
+    refused.push(("made", made));
+    assert_refused(&call, refused);
 
     // And ordinary work goes on.
     let mut view = call.view();
-    view.create_directory_at(at(), name(".config"))
-        .await
-        .unwrap();
-    view.create_directory_at(at(), name(".config/app"))
-        .await
-        .unwrap();
-    view.remove_directory_at(at(), name(".config/app"))
-        .await
-        .unwrap();
-    view.rename_at(at(), name("x"), at(), name("y/"))
-        .await
-        .unwrap();
-    call.record();
+    for made in [".config", ".config/app"] {
+        view.create_directory_at(at(), name(made)).await.unwrap();
+    }
+    let removed = view.remove_directory_at(at(), name(".config/app")).await;
+    removed.unwrap();
+    let moved = view.rename_at(at(), name("x"), at(), name("y/")).await;
+    moved.unwrap();
 }
 
 /// A directory that another call moves while this one writes through it: whichever name it has, what lies in a guarded
@@ -412,11 +357,11 @@ async fn what_a_grant_unlocks_is_open_and_nothing_else() {
         assert_eq!(code(refused), ErrorCode::NotPermitted, "{path}");
     }
     // A file that says where the repository is would be another way to its hooks.
-    let mut view = call.view();
-    view.create_directory_at(again(work), name("sub"))
-        .await
-        .unwrap();
-    drop(view);
+    let made = call
+        .view()
+        .create_directory_at(again(work), name("sub"))
+        .await;
+    made.unwrap();
     let refused = call.open(work, "sub/.git", CREATE, WRITE).await;
     assert_eq!(code(refused), ErrorCode::NotPermitted);
     // Whoever grants a place itself has named it, and not the finer ones in it.
