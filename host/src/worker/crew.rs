@@ -3,7 +3,7 @@
 use std::{
     fs::File,
     os::{
-        fd::{AsFd as _, BorrowedFd},
+        fd::{AsFd, BorrowedFd},
         unix::process::ExitStatusExt as _,
     },
     process::ExitStatus,
@@ -237,9 +237,17 @@ impl Hands {
     fn hire(&self, pool: &Pool) -> Result<Hired> {
         let limits = &self.held.holdings().limits;
         let cpu = limits.cpu.as_secs().max(1) * limits::WORKER_CPU_CALLS;
-        let scratch = self.held.scratch().map(|(base, _)| base);
+        let scratch = self
+            .held
+            .scratch()
+            .map(|(base, _)| base.part())
+            .transpose()
+            .map_err(|error| {
+                Error::new(ErrorKind::Unavailable, "no scratch directory can be made")
+                    .with_source(error)
+            })?;
         let fds: Vec<BorrowedFd<'_>> = std::iter::once(self.artefact.as_fd())
-            .chain(scratch.map(|base| base.as_fd()))
+            .chain(scratch.iter().map(AsFd::as_fd))
             .chain(self.held.handles())
             .collect();
         let welcome = Welcome {
@@ -253,9 +261,8 @@ impl Hands {
             openat2: pool.options.openat2,
         };
         let mut worker = start::start(&pool.program, &welcome, &fds, pool.options.start_time)?;
-        if let Some(base) = scratch {
-            let (base, id) = (Arc::clone(base), worker.process.id());
-            worker.process.afterwards(move || base.clean_after(id));
+        if let Some(part) = scratch {
+            worker.process.afterwards(move || drop(part));
         }
         Ok(Hired {
             worker,

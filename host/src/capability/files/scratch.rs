@@ -1,8 +1,8 @@
 //! Directories for the time of one call: each empty at its start, nobody else's, and deleted at its end.
 //!
 //! A host has one directory for all of them (its home). In it each running host has one that it holds a lock on (the
-//! base), so that a later host can tell what a dead one left. In that each call has its own. Everything is done through
-//! handles, so that a worker process that was given just the base works the same.
+//! base), so that a later host can tell what a dead one left. In that each call has its own; a worker process gets a part
+//! of it, and makes those of its calls there. Everything is done through handles, so that a worker needs no more than one.
 
 use std::{
     fs::File,
@@ -30,6 +30,9 @@ use remove::remove;
 /// What the directories of hosts are called, before a number.
 const HOST: &str = "host-";
 
+/// And those of their worker processes.
+const WORKER: &str = "worker-";
+
 /// Where a host keeps the directories of its calls. Nothing is made before the first tool needs it.
 #[derive(Debug)]
 pub(crate) struct ScratchHome {
@@ -43,7 +46,7 @@ pub(crate) struct ScratchBase {
     dir: Arc<OwnedFd>,
     next: AtomicU64,
     /// Where this directory is an entry, which goes with it; a worker process has only borrowed it.
-    own: Option<(OwnedFd, String)>,
+    own: Option<(Arc<OwnedFd>, String)>,
 }
 
 /// The directory of one call. It is deleted when this is dropped.
@@ -88,7 +91,7 @@ impl ScratchHome {
         let made = Arc::new(ScratchBase {
             dir: Arc::new(dir),
             next: AtomicU64::new(0),
-            own: Some((home, name)),
+            own: Some((Arc::new(home), name)),
         });
         *base = Some(Arc::clone(&made));
         Ok(made)
@@ -169,17 +172,19 @@ impl ScratchBase {
         })
     }
 
-    /// Deletes what a process left behind that was killed: the directories of its calls begin with its number.
-    pub(crate) fn clean_after(&self, process: u32) {
-        let prefix = format!("{process}-");
-        for name in remove::names(self.dir.as_fd()).unwrap_or_default() {
-            let name = name.to_str().ok().filter(|name| name.starts_with(&prefix));
-            if let Some(name) = name
-                && let Err(error) = remove(self.dir.as_fd(), name)
-            {
-                tracing::warn!(%error, "the scratch directory of a dead worker cannot be deleted");
-            }
-        }
+    /// A part of this base for one worker process, which reaches no other part. Dropping it deletes it with everything
+    /// that the worker left, so that has to wait for the worker's end.
+    ///
+    /// # Errors
+    ///
+    /// Where no directory can be made.
+    pub(crate) fn part(&self) -> io::Result<Self> {
+        let (name, dir) = make(self.dir.as_fd(), WORKER, &self.next)?;
+        Ok(Self {
+            dir: Arc::new(dir),
+            next: AtomicU64::new(0),
+            own: Some((Arc::clone(&self.dir), name)),
+        })
     }
 }
 
@@ -191,10 +196,10 @@ impl AsFd for ScratchBase {
 
 impl Drop for ScratchBase {
     fn drop(&mut self) {
-        if let Some((home, name)) = &self.own
-            && let Err(error) = remove(home.as_fd(), name)
+        if let Some((parent, name)) = &self.own
+            && let Err(error) = remove(parent.as_fd(), name)
         {
-            tracing::warn!(%error, "the scratch directory of this host cannot be deleted");
+            tracing::warn!(%error, "a directory of scratch directories cannot be deleted");
         }
     }
 }

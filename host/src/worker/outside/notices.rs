@@ -107,7 +107,8 @@ impl Notices {
             | ErrorKind::LimitMemory
             | ErrorKind::LimitOutput
             | ErrorKind::LimitLog
-            | ErrorKind::LimitFiles => line(message, MAX_MESSAGE_CHARS),
+            | ErrorKind::LimitFiles
+            | ErrorKind::Unavailable => line(message, MAX_MESSAGE_CHARS),
             _ => return Err(WireError::OutOfTurn("a limit that no worker holds")),
         };
         let _ = self.recorder.exceed(kind, message);

@@ -76,30 +76,26 @@ fn place_of_host(home: &Path) -> PathBuf {
 }
 
 #[test]
-fn what_a_killed_worker_left_is_deleted_by_its_number() {
+fn a_worker_has_a_part_that_is_deleted_after_it() {
     let (_dir, path) = home();
     let home = ScratchHome::new(path.clone());
     let base = home.base().unwrap();
     let host = place_of_host(&path);
-    for name in ["41-0/a/b", "41-1", "410-0"] {
-        fs::create_dir_all(host.join(name)).unwrap();
-    }
-    base.clean_after(41);
-    assert_eq!(count(&host), 1);
-    assert!(host.join("410-0").exists());
-}
-
-#[test]
-fn a_worker_deletes_its_calls_and_not_the_base() {
-    let (_dir, path) = home();
-    let home = ScratchHome::new(path.clone());
-    let base = home.base().unwrap();
-    let worker = ScratchBase::received(base.as_fd().try_clone_to_owned().unwrap());
+    let (part, other) = (base.part().unwrap(), base.part().unwrap());
+    let worker = ScratchBase::received(part.as_fd().try_clone_to_owned().unwrap());
     let call = worker.call().unwrap();
-    assert!(place(&path, &call).exists());
+    let at = host.join(&part.own.as_ref().unwrap().1).join(&call.name);
+    assert!(at.exists());
     drop(call);
+    assert!(!at.exists());
+    // A worker that is killed deletes nothing.
+    fs::create_dir_all(at.join("left/over")).unwrap();
     drop(worker);
-    assert_eq!(count(&place_of_host(&path)), 0);
+    assert_eq!(count(&host), 2);
+    drop(part);
+    assert_eq!(count(&host), 1);
+    drop(other);
+    assert_eq!(count(&host), 0);
 }
 
 #[test]
