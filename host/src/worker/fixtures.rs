@@ -52,6 +52,20 @@ impl Callee for Echo {
     }
 }
 
+/// Never comes back.
+pub(super) struct Never;
+
+impl Callee for Never {
+    fn call(
+        &self,
+        _: String,
+        _: Value,
+        _: Nesting,
+    ) -> Pin<Box<dyn Future<Output = ToolResult> + Send + '_>> {
+        Box::pin(std::future::pending())
+    }
+}
+
 /// What a call told whoever waited for it.
 pub(super) type Heard = Arc<Mutex<Vec<CallEvent>>>;
 

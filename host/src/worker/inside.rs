@@ -73,6 +73,7 @@ where
 }
 
 async fn run(runnable: &Runnable, roots: &Arc<HeldRoots>, link: &Link, call: Call) -> Finished {
+    let number = call.number;
     let now = Instant::now();
     let telling = link.clone();
     let parts = Parts {
@@ -93,7 +94,7 @@ async fn run(runnable: &Runnable, roots: &Arc<HeldRoots>, link: &Link, call: Cal
     match (runnable, call.job) {
         (Runnable::Tool(prepared), Job::Tool { name, input }) => {
             let finished = prepared.call(parts, &name, input, &never).await;
-            finish(finished, answered)
+            finish(number, finished, answered)
         }
         (Runnable::Program(program), Job::Program { args }) => {
             let streams = Streams {
@@ -102,7 +103,7 @@ async fn run(runnable: &Runnable, roots: &Arc<HeldRoots>, link: &Link, call: Cal
                 stderr: RemoteOutput::stderr(link.clone()),
             };
             let finished = program.run(parts, streams, &args.0, &never).await;
-            finish(finished, Done::Exit)
+            finish(number, finished, Done::Exit)
         }
         _ => {
             let outcome: Result<u8, _> = Err(ToolFailure::new(
@@ -114,7 +115,7 @@ async fn run(runnable: &Runnable, roots: &Arc<HeldRoots>, link: &Link, call: Cal
                 usage: Usage::default(),
                 record: Record::default(),
             };
-            finish(finished, Done::Exit)
+            finish(number, finished, Done::Exit)
         }
     }
 }
@@ -130,7 +131,11 @@ fn answered(answer: Answer) -> Done {
     }
 }
 
-fn finish<T>(finished: sandbox::Finished<T>, done: impl FnOnce(T) -> Done) -> Finished {
+fn finish<T>(
+    number: u64,
+    finished: sandbox::Finished<T>,
+    done: impl FnOnce(T) -> Done,
+) -> Finished {
     let sandbox::Finished {
         outcome,
         usage,
@@ -138,6 +143,7 @@ fn finish<T>(finished: sandbox::Finished<T>, done: impl FnOnce(T) -> Done) -> Fi
     } = finished;
     let told = record.denials.len() as u64;
     Finished {
+        number,
         done: match outcome {
             Ok(outcome) => done(outcome),
             Err(failure) => Done::Failed(Fault {

@@ -127,7 +127,9 @@ where
     let deadline = setup.deadline;
     let network = setup.network();
     let mut service = Service::new(&setup, network.clone(), stdio);
+    let number = rand::random();
     let call = ToWorker::Call(Call {
+        number,
         job,
         time_left: deadline.saturating_duration_since(begin),
         heard: setup.recorder.is_heard(),
@@ -137,7 +139,8 @@ where
     let end = match encode(&call) {
         Err(error) => End::Broken(error),
         Ok(call) => {
-            let serving = AssertUnwindSafe(service.run(call, &mut frames, writer)).catch_unwind();
+            let serving =
+                AssertUnwindSafe(service.run(number, call, &mut frames, writer)).catch_unwind();
             tokio::select! {
                 biased;
                 () = cancel.cancelled() => End::Cancelled,

@@ -215,14 +215,24 @@ async fn as_guest<F>(setup: Setup, guest: impl FnOnce(Link) -> F) -> Ended<Vec<C
 where
     F: Future<Output = Done> + Send + 'static,
 {
+    as_sandbox(setup, |link| {
+        let guest = guest(link);
+        async { ended_with(guest.await) }
+    })
+    .await
+}
+
+async fn as_sandbox<F>(setup: Setup, guest: impl FnOnce(Link) -> F) -> Ended<Vec<Content>>
+where
+    F: Future<Output = sandbox::Finished<Done>> + Send + 'static,
+{
     let (mut stream, far) = duplex(64 << 10);
     let mut connection = Connection::open(far);
     let link = connection.link();
     let guest = guest(link.clone());
     let working = tokio::spawn(async move {
-        connection.next_call().await.unwrap().unwrap();
-        let done = guest.await;
-        link.finish(finish(ended_with(done), |done| done));
+        let number = connection.next_call().await.unwrap().unwrap().number;
+        link.finish(finish(number, guest.await, |done| done));
         connection.ended().await
     });
     let cancel = CancellationToken::new();
@@ -317,23 +327,16 @@ async fn what_happens_is_told_in_its_order_and_recorded_by_the_host() {
 
 #[tokio::test]
 async fn what_is_too_much_to_tell_is_counted() {
-    let ended = as_guest(plain("", PLENTY), |link| async move {
-        let telling = link.clone();
-        let recorder = Recorder::relaying(Arc::new(move |notice| telling.tell(notice)), false);
+    let ended = as_sandbox(plain("", PLENTY), |link| async move {
+        let recorder = Recorder::relaying(Arc::new(move |notice| link.tell(notice)), false);
         for n in 0..300 {
             recorder.deny_outside(&format!("/{n}"), PathUse::Read);
             recorder.touch(&format!("/{n}"), PathUse::Read);
         }
-        let record = recorder.take();
-        link.finish(finish(
-            sandbox::Finished {
-                outcome: Ok(()),
-                usage: Usage::default(),
-                record,
-            },
-            |()| text("counted"),
-        ));
-        text("never sent")
+        sandbox::Finished {
+            record: recorder.take(),
+            ..ended_with(text("counted"))
+        }
     })
     .await;
     let record = ended.finished.record;

@@ -126,6 +126,7 @@ impl Service {
     /// Sends the call and serves it until it has ended.
     pub(super) async fn run<R, W>(
         &mut self,
+        number: u64,
         call: Vec<u8>,
         frames: &mut FrameReader<R>,
         writer: W,
@@ -151,6 +152,9 @@ impl Service {
             }
         };
         match served {
+            Ok(Some(finished)) if finished.number != number => {
+                End::Broken(WireError::OutOfTurn("the end of another call"))
+            }
             Ok(Some(finished)) => {
                 // What is left for the worker goes out whole, so that the stream is where the next call begins.
                 match writing.await {
@@ -199,7 +203,7 @@ impl Service {
     fn take(&mut self, frame: &[u8]) -> Result<Option<Finished>, WireError> {
         match decode(frame)? {
             FromWorker::Ask(id, ask) => self.ask(id, ask, frame.len())?,
-            FromWorker::Close(id) => drop(self.exchanges.remove(&id)),
+            FromWorker::Close(id) => drop(self.exchanges.remove(&id).ok_or(NO_REQUEST)?),
             FromWorker::Notice(notice) => self.notices.apply(notice)?,
             FromWorker::Finished(finished) => return Ok(Some(finished)),
         }
@@ -237,14 +241,8 @@ impl Service {
                 self.exchanges.insert(id, exchange);
                 sending
             }
-            Ask::Body(of, piece) => match self.exchanges.get_mut(&of) {
-                Some(exchange) => exchange.send(piece)?,
-                None => now(Reply::Closed),
-            },
-            Ask::Read(of) => match self.exchanges.get(&of) {
-                Some(exchange) => exchange.read()?,
-                None => now(Reply::Closed),
-            },
+            Ask::Body(of, piece) => self.exchanges.get_mut(&of).ok_or(NO_REQUEST)?.send(piece)?,
+            Ask::Read(of) => self.exchanges.get(&of).ok_or(NO_REQUEST)?.read()?,
             Ask::Tool { name, input } => {
                 if std::mem::replace(&mut self.calling, true) {
                     return Err(WireError::OutOfTurn("two calls of tools at once"));
@@ -334,6 +332,7 @@ impl Service {
     }
 }
 
+const NO_REQUEST: WireError = WireError::OutOfTurn("there is no such request");
 const NO_STREAMS: WireError = WireError::OutOfTurn("a tool has no standard streams");
 
 fn now(reply: Reply) -> BoxFuture<'static, What> {

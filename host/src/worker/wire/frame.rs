@@ -13,6 +13,9 @@ pub(crate) const MAX_FRAME_BYTES: usize = 20 << 20;
 /// How much room is made for a message at once, in bytes. A length alone is no reason to set memory aside.
 const STEP_BYTES: usize = 64 << 10;
 
+/// How much is read at once at least, in bytes: most messages are shorter, and arrive with their length.
+const LEAST_BYTES: usize = 4 << 10;
+
 const HEADER_BYTES: usize = 4;
 
 /// What can go wrong between the two ends.
@@ -121,7 +124,7 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
                 // No message is empty.
                 return Err(WireError::Malformed);
             }
-            self.buffer.reserve(missing.min(STEP_BYTES));
+            self.buffer.reserve(missing.clamp(LEAST_BYTES, STEP_BYTES));
             if self.stream.read_buf(&mut self.buffer).await? == 0 {
                 return if self.buffer.is_empty() {
                     Ok(None)

@@ -54,6 +54,8 @@ pub(crate) enum FromWorker {
 /// One call.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Call {
+    /// Any number. The end of the call comes with the same one, so that nothing left over is taken for it.
+    pub(crate) number: u64,
     /// What is to be run.
     pub(crate) job: Job,
     /// How much time is left until the deadline.
@@ -236,6 +238,8 @@ pub(crate) enum HttpFault {
 /// How a call ended in the worker.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Finished {
+    /// The number of the call.
+    pub(crate) number: u64,
     /// What came of it.
     pub(crate) done: Done,
     /// Time the guest executed, in microseconds.

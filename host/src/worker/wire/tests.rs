@@ -195,7 +195,8 @@ fn finished() -> impl Strategy<Value = Finished> {
         any::<u8>().prop_map(Done::Exit),
         (kind(), text()).prop_map(|(kind, message)| Done::Failed(Fault { kind, message })),
     ];
-    (done, any::<[u64; 7]>(), of(any::<u64>())).prop_map(|(done, n, fuel)| Finished {
+    (done, any::<[u64; 8]>(), of(any::<u64>())).prop_map(|(done, n, fuel)| Finished {
+        number: n[7],
         done,
         cpu_us: n[0],
         fuel,
@@ -223,11 +224,14 @@ fn to_worker() -> impl Strategy<Value = ToWorker> {
         vec(text(), 0..4).prop_map(|args| Job::Program { args: Few(args) }),
     ];
     prop_oneof![
-        (job, time(), any::<bool>()).prop_map(|(job, time_left, heard)| ToWorker::Call(Call {
-            job,
-            time_left,
-            heard
-        })),
+        (job, time(), any::<(bool, u64)>()).prop_map(|(job, time_left, (heard, number))| {
+            ToWorker::Call(Call {
+                number,
+                job,
+                time_left,
+                heard,
+            })
+        }),
         (any::<u64>(), reply()).prop_map(|(id, reply)| ToWorker::Reply(id, reply)),
     ]
 }
