@@ -73,9 +73,14 @@ fuzz: ## run each fuzz target for a minute (needs cargo-fuzz and the nightly too
 	    -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=2048 -timeout=10 -print_final_stats=1 -verbosity=0 || exit 1; \
 	done
 
+SOAK_CALLS ?= 200000
+
+soak: setup ## make 200,000 good and hostile calls, and check that nothing grows
+	SOAK_CALLS=$(SOAK_CALLS) SOAK_DIR=$(abspath $(TARGET))/soak $(CARGO) test --locked -p toolcell --test soak -- --ignored --nocapture
+
 deny: ## check advisories, licences and sources (needs cargo-deny)
 	$(CARGO) deny --locked check
 
 ci: lint test docs ## what CI runs
 
-.PHONY: help setup build guests demo test test-rust test-guest-tools test-mcp test-fast lint fmt docs bench fuzz deny ci
+.PHONY: help setup build guests demo test test-rust test-guest-tools test-mcp test-fast lint fmt docs bench fuzz soak deny ci
