@@ -4,6 +4,8 @@
 //! belongs to this user alone, and each entry ends with a MAC under a key that never leaves the directory. An entry
 //! that does not fit is compiled anew; a cache that cannot be used is a warning, never a failure.
 
+mod prune;
+
 use std::{
     hash::{Hash, Hasher},
     io::{self, Read, Write},
@@ -149,9 +151,10 @@ fn entry_name(engine: &Engine, digest: &[u8; 32]) -> String {
     engine.precompile_compatibility_hash().hash(&mut hasher);
     let settings: [u8; 32] = sha2::Digest::finalize(hasher.0).into();
     format!(
-        "{}-{}.cwasm",
+        "{}-{}{}",
         hex(digest),
-        hex(settings.get(..16).unwrap_or_default())
+        hex(settings.get(..16).unwrap_or_default()),
+        prune::EXTENSION
     )
 }
 
@@ -263,6 +266,9 @@ fn read_private(dir: &Dir, name: &str, max_bytes: u64) -> io::Result<Vec<u8>> {
             "it is no file, or too large",
         ));
     }
+    if name.ends_with(prune::EXTENSION) {
+        prune::touch(&file);
+    }
     let mut bytes = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or(0));
     file.take(max_bytes).read_to_end(&mut bytes)?;
     Ok(bytes)
@@ -282,6 +288,10 @@ fn write_private(dir: &Dir, name: &str, bytes: &[u8]) -> io::Result<()> {
     if written.is_err() {
         // The disk may be full: leave no half of a file behind. Nothing can be done if that fails, too.
         let _ = dir.remove_file(&temporary);
+    } else if name.ends_with(prune::EXTENSION)
+        && let Err(error) = prune::prune(dir, name, prune::Bounds::DEFAULT)
+    {
+        tracing::warn!(%error, "old compiled components cannot be removed");
     }
     written
 }

@@ -1,6 +1,8 @@
 //! Every fixed ceiling of the engine, in one place. What an operator may change is in the policy's limits and in
 //! [`EngineOptions`](super::EngineOptions); what is here holds for every tool.
 
+use std::time::Duration;
+
 /// Calls that run at the same time in one host, unless [`EngineOptions`](super::EngineOptions) says otherwise.
 pub const DEFAULT_CONCURRENCY: u32 = 64;
 
@@ -49,6 +51,12 @@ pub const WARM_SLOTS: u32 = 100;
 
 /// The largest compiled component that is read from the cache, in bytes: 512 MiB.
 pub const CACHE_ENTRY_BYTES: u64 = 512 << 20;
+
+/// All compiled components in the cache together, in bytes: 2 GiB. What was used least recently goes first.
+pub const CACHE_BYTES: u64 = 2 << 30;
+
+/// How long a compiled component stays in the cache after its last use: 30 days.
+pub const CACHE_AGE: Duration = Duration::from_secs(30 * 86_400);
 
 /// Imports, and exports, of one component.
 pub const COMPONENT_NAMES: usize = 256;

@@ -162,3 +162,17 @@ fn what_cannot_be_used_is_said_and_nothing_fails() {
             .starts_with("not used: ")
     );
 }
+
+#[test]
+fn writing_an_entry_removes_what_nobody_used_for_long() {
+    let fixture = Fixture::new();
+    let cache = fixture.filled();
+    let old = fixture.path.join("old.cwasm");
+    let file = fs::File::create(&old).unwrap();
+    let long_ago = fs::metadata(fixture.entry()).unwrap().modified().unwrap()
+        - limits::CACHE_AGE
+        - std::time::Duration::from_secs(60);
+    file.set_modified(long_ago).unwrap();
+    cache.store(&fixture.engine, &[8; 32], &component(&fixture.engine));
+    assert!(!old.exists() && fixture.loads(&cache));
+}
