@@ -138,6 +138,19 @@ impl Registry {
             )
             .with_help("Reload it to put another version in its place."));
         }
+        if let Some(tool) = next
+            .values()
+            .find(|tool| names::confusable(&tool.package.name, package))
+        {
+            return Err(Error::new(
+                ErrorKind::InvalidManifest,
+                format!(
+                    "the package `{package}` has a name that looks like `{}`, which is loaded from {}",
+                    tool.package.name, tool.package.origin
+                ),
+            )
+            .with_help("Load only one of them, or rename one in its manifest."));
+        }
         for tool in tools {
             check_name(&next, &tool)?;
             next.insert(tool.public_name.clone(), Arc::new(tool));

@@ -465,6 +465,25 @@ async fn names_that_are_taken_or_look_alike_are_refused() {
 }
 
 #[tokio::test]
+async fn packages_whose_names_look_alike_are_refused_whatever_their_tools_are_called() {
+    let named = |name: &str, tool: &str| {
+        let manifest = format!(
+            "name = \"{name}\"\nversion = \"1.0.0\"\n[[tool]]\nname = \"{tool}\"\ninput = {{ type = \"object\" }}\n"
+        );
+        package(&manifest, ECHO)
+    };
+    let host = builder("").build().unwrap();
+    host.load_bytes("a", named("modem", "dial")).await.unwrap();
+    let error = host
+        .load_bytes("b", named("modern", "art"))
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidManifest);
+    assert!(error.message().contains("looks like `modem`"), "{error}");
+    host.load_bytes("c", named("modest", "art")).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_rule_for_a_tool_that_does_not_exist_is_refused() {
     let host = builder("[tool.t]\napprove = { tt = \"deny\" }\n")
         .build()

@@ -53,33 +53,49 @@ pub fn to_kebab_case(text: &str) -> Option<String> {
 }
 
 /// Whether two different names look alike to a person or a model: the same but for case, `-` against `_`, `l` against
-/// `1`, or `o` against `0`. Public names are ASCII, so nothing else of Unicode's confusables can occur.
+/// `1`, `o` against `0`, `m` against `rn`, or `w` against `vv`. Public names are ASCII, so nothing else of Unicode's
+/// confusables can occur.
 pub fn confusable(a: &str, b: &str) -> bool {
     a != b && skeleton(a) == skeleton(b)
 }
 
 /// What names that look alike have in common: equal skeletons mean confusable names.
 pub fn skeleton(name: &str) -> String {
-    name.chars()
+    let single: String = name
+        .chars()
         .map(|c| match c.to_ascii_lowercase() {
             '-' => '_',
             '1' => 'l',
             '0' => 'o',
             other => other,
         })
-        .collect()
+        .collect();
+    single.replace("rn", "m").replace("vv", "w")
 }
 
 /// The first character of a text that must not be shown: control characters but newline and tab, those that reorder
-/// text, and invisible ones (zero width, and the tag block U+E0000 that can hide instructions to a model).
+/// text, and invisible ones (zero width, fillers, and the block U+E0000 that can hide instructions to a model). One
+/// variation selector chooses how the character before it looks; a second one in a row can only carry hidden data.
 pub fn hidden_character(text: &str) -> Option<char> {
-    text.chars().find(|c| match c {
+    let mut selector = false;
+    text.chars().find(|c| {
+        let selects = matches!(c, '\u{FE00}'..='\u{FE0F}');
+        let repeated = selects && selector;
+        selector = selects;
+        repeated || is_hidden(*c)
+    })
+}
+
+fn is_hidden(c: char) -> bool {
+    match c {
         '\n' | '\t' => false,
-        '\u{00AD}' | '\u{061C}' | '\u{180E}' | '\u{FEFF}' => true,
+        '\u{00AD}' | '\u{034F}' | '\u{061C}' | '\u{3164}' | '\u{FEFF}' | '\u{FFA0}' => true,
+        '\u{115F}' | '\u{1160}' | '\u{17B4}' | '\u{17B5}' | '\u{180B}'..='\u{180F}' => true,
         '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2060}'..='\u{206F}' => true,
+        '\u{1BCA0}'..='\u{1BCA3}' | '\u{1D173}'..='\u{1D17A}' => true,
         '\u{E0000}'..='\u{E0FFF}' | '\u{FFF9}'..='\u{FFFB}' => true,
         c => c.is_control(),
-    })
+    }
 }
 
 /// The candidate that is closest to a word, when one is close enough to be meant.

@@ -39,6 +39,8 @@ fn names_that_look_alike_are_confusable() {
         ("tool1", "tooll"),
         ("foo", "f0o"),
         ("l0-a", "1o_A"),
+        ("modern", "modem"),
+        ("web-fetch", "vveb-fetch"),
     ] {
         assert!(confusable(a, b) && confusable(b, a), "{a} {b}");
     }
@@ -103,5 +105,29 @@ proptest! {
     fn confusable_is_symmetric_and_never_of_itself(a in "[a-zA-Z0-9_-]{0,8}", b in "[lL1oO0_-]{0,4}") {
         prop_assert_eq!(confusable(&a, &b), confusable(&b, &a));
         prop_assert!(!confusable(&a, &a));
+    }
+}
+
+#[test]
+fn data_in_variation_selectors_is_hidden_and_emoji_are_not() {
+    for fine in [
+        "❤\u{FE0F} and ☎\u{FE0E}",
+        "1\u{FE0F}\u{20E3}",
+        "世界 한국어 Grüße",
+    ] {
+        assert_eq!(hidden_character(fine), None, "{fine}");
+    }
+    assert_eq!(hidden_character("a\u{FE01}\u{FE05}"), Some('\u{FE05}'));
+    for c in [
+        '\u{034F}',
+        '\u{115F}',
+        '\u{17B4}',
+        '\u{180B}',
+        '\u{3164}',
+        '\u{FFA0}',
+        '\u{1D173}',
+        '\u{E0100}',
+    ] {
+        assert_eq!(hidden_character(&format!("a{c}b")), Some(c), "{c:?}");
     }
 }
