@@ -23,7 +23,8 @@ pub use program::{WasiExit, WasiGrant, WasiProgram};
 
 use self::{approval::AnyApprover, load::Source, prepare::Isolating, records::Recording};
 use crate::{
-    AdmissionReport, CallContext, EngineReport, Error, ErrorKind, Result, ToolCall, ToolResult,
+    AdmissionReport, CallContext, EngineReport, Error, ErrorKind, Package, Result, ToolCall,
+    ToolResult,
     admission::Admission,
     capability::{files::RootRules, tools::Nesting},
     confine::ConfinementReport,
@@ -128,6 +129,18 @@ impl ToolHost {
     /// are loaded all the same.
     pub async fn load_policy_tools(&self) -> Result<Vec<String>> {
         self.blocking(Shared::load_policy).await
+    }
+
+    /// Compiles a package without loading it, in a worker and under its limits, after checking that this host offers
+    /// what it imports. With a cache directory, loading it later finds it compiled. For whoever installs packages: what
+    /// cannot be compiled is found out before anybody relies on it.
+    ///
+    /// # Errors
+    ///
+    /// `invalid_component` where it cannot be compiled within the limits, or does not fit this host; `unavailable` where
+    /// this host can start no workers.
+    pub async fn compile(&self, package: Package) -> Result<()> {
+        self.blocking(move |shared| shared.compile(&package)).await
     }
 
     async fn load(&self, source: Source, replace: bool) -> Result<Vec<String>> {

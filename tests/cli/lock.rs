@@ -32,11 +32,15 @@ const QUIET: &str = r#"
 
 /// A component that carries this manifest.
 fn component(manifest: &str) -> Vec<u8> {
+    guest(QUIET, manifest)
+}
+
+fn guest(text: &str, manifest: &str) -> Vec<u8> {
     let name = "toolcell:manifest";
     let mut section = vec![u8::try_from(name.len()).unwrap()];
     section.extend(name.as_bytes());
     section.extend(manifest.as_bytes());
-    let mut bytes = common::wat_component(&common::wat_frame(), QUIET);
+    let mut bytes = common::wat_component(&common::wat_frame(), text);
     bytes.push(0);
     let mut length = section.len();
     while length > 0x7f {
@@ -212,4 +216,19 @@ fn a_lock_file_is_trusted_with_its_project() {
     fs::remove_file(cell.path("toolcell.lock")).unwrap();
     cell.run(&["tools"]).exits(2);
     golden!("lock_trust", note, locked, check, changed, trust);
+}
+
+#[test]
+fn what_cannot_be_compiled_is_not_recorded() {
+    let cell = cell();
+    // What a function does is left to the compiler, which runs in a worker.
+    let wrong = QUIET.replace("(core module $m", "(core module $m (func (result i32))");
+    cell.file("weather.wasm", guest(&wrong, MANIFEST));
+    let shown = cell.run(&with(&LOCK, &["--yes"])).exits(2);
+    assert!(shown.stderr.contains("invalid_component"), "{shown}");
+    assert!(
+        shown.stderr.contains("`weather` is not recorded"),
+        "{shown}"
+    );
+    assert!(!cell.path("policy.lock").exists());
 }

@@ -11,7 +11,7 @@ use crate::{
     confine::{ConfinementLevel, ConfinementReport},
     engine::{Engine, hex},
     package::Package,
-    sandbox::{Executor, Prepared},
+    sandbox::{Executor, Prepared, check_imports},
     worker::{Crew, Pool},
 };
 
@@ -155,6 +155,18 @@ impl Shared {
                 Ok(Arc::new(crew))
             }
         }
+    }
+}
+
+impl Shared {
+    /// Compiles a package for tools that count no fuel, which most are.
+    pub(super) fn compile(&self, package: &Package) -> Result<()> {
+        let engine = self.engines.fast();
+        if let Some(imports_only) = package.imports_only() {
+            check_imports(engine, imports_only)?;
+        }
+        let pool = self.isolating.pool(&package.manifest().name)?;
+        compiled(engine, pool, package, false).map(drop)
     }
 }
 

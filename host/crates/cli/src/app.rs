@@ -122,7 +122,7 @@ fn dispatch(verb: Verb) -> Outcome {
         Verb::Completions(arguments) => verbs::completions::completions(&arguments),
         Verb::Explain(arguments) => verbs::explain::explain(&arguments),
         Verb::Inspect(arguments) => verbs::inspect::inspect(&arguments),
-        Verb::Lock(arguments) => verbs::lock::lock(&arguments),
+        Verb::Lock(arguments) => block_on(verbs::lock::lock(arguments)),
         Verb::Policy(verb) => verbs::policy::policy(verb),
         Verb::Trust(arguments) => verbs::trust::trust(&arguments),
         Verb::Call(arguments) => block_on(verbs::call::call(arguments)),

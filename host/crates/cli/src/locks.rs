@@ -1,7 +1,7 @@
 //! What the lock file of a policy says, against what is there.
 
 use serde_json::{Value, json};
-use toolcell::{ErrorKind, text::escape_control};
+use toolcell::{ErrorKind, Package, text::escape_control};
 use toolcell_policy::{Layers, Lock, LockedPackage, Origin, Policy, lock::Change};
 
 use crate::{
@@ -45,10 +45,17 @@ pub(crate) struct Compared {
     moved: Option<String>,
 }
 
+/// What there is, and what a lock file would say of it.
+#[derive(Default)]
+pub(crate) struct Found {
+    pub(crate) lock: Lock,
+    pub(crate) packages: Vec<Package>,
+}
+
 /// The packages that come from outside the host and that a policy says where to get, as they are now. Nothing is
 /// compiled or run.
-pub(crate) fn found(layers: &Layers, policy: &Policy) -> Result<Lock, Failure> {
-    let mut lock = Lock::new();
+pub(crate) fn found(layers: &Layers, policy: &Policy) -> Result<Found, Failure> {
+    let mut all = Found::default();
     for (name, tool) in policy.tools() {
         let (Some(from), Some((origin, base, rule))) = (tool.from(), layers.origin(name)) else {
             continue;
@@ -67,9 +74,10 @@ pub(crate) fn found(layers: &Layers, policy: &Policy) -> Result<Lock, Failure> {
                 .rule(rule.to_string())
                 .help(format!("write `[tool.{called}]`")));
         }
-        lock.insert(package.locked(from.to_string()));
+        all.lock.insert(package.locked(from.to_string()));
+        all.packages.push(package);
     }
-    Ok(lock)
+    Ok(all)
 }
 
 /// The names of packages that some lock file in force does not have as they are, sorted.
@@ -79,7 +87,7 @@ pub(crate) fn differing(layers: &Layers) -> Result<Vec<String>, Failure> {
         let Some(recorded) = policy.lock() else {
             continue;
         };
-        for it in compare(recorded, &found(layers, policy)?) {
+        for it in compare(recorded, &found(layers, policy)?.lock) {
             // One that came from elsewhere is the same one, and one that is gone is not loaded.
             let changed = it.status == Status::New || !it.changes.is_empty();
             if changed && !names.iter().any(|name| name == it.package.name()) {
@@ -141,6 +149,11 @@ pub(crate) fn compare(recorded: &Lock, found: &Lock) -> Vec<Compared> {
 }
 
 impl Compared {
+    /// Whether it is this package, and another one than was recorded.
+    pub(crate) fn is_changed(&self, name: &str) -> bool {
+        matches!(self.status, Status::New | Status::Changed) && self.package.name() == name
+    }
+
     /// Whether a person has to look at it before it is recorded.
     pub(crate) fn needs_consent(&self) -> bool {
         self.changes

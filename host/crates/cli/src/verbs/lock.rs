@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use serde_json::{Value, json};
-use toolcell::ErrorKind;
+use toolcell::{ErrorKind, Package, ToolHost};
 use toolcell_policy::{Lock, Policy, lock::MAX_LOCK_BYTES};
 
 use crate::{
@@ -23,7 +23,7 @@ use crate::{
 /// Everybody may read a lock file, as far as the process's mask says so: it holds no secret.
 const MODE: u32 = 0o666;
 
-pub(crate) fn lock(arguments: &LockArgs) -> Outcome {
+pub(crate) async fn lock(arguments: LockArgs) -> Outcome {
     let dirs = Dirs::find()?;
     let in_force = policies::load(&arguments.policy, &dirs)?;
     let (policy, path) = lowest(&in_force)?;
@@ -35,7 +35,7 @@ pub(crate) fn lock(arguments: &LockArgs) -> Outcome {
     }
     let recorded = policy.lock().cloned().unwrap_or_default();
     let found = locks::found(&in_force.layers, policy)?;
-    let compared = locks::compare(&recorded, &found);
+    let compared = locks::compare(&recorded, &found.lock);
     let differs = compared.iter().any(|it| it.status != Status::Same);
     if arguments.check {
         return check(&file, policy.lock().is_some(), &compared, differs);
@@ -47,12 +47,13 @@ pub(crate) fn lock(arguments: &LockArgs) -> Outcome {
         show(&compared);
     }
     confirm(arguments.yes, &file, &compared)?;
-    let text = text(&found)?;
+    compile(&dirs, found.packages, &compared).await?;
+    let text = text(&found.lock)?;
     dirs::replace(&file, text.as_bytes(), MODE)?;
     let trusted = trust_again(&in_force, &dirs, text)?;
     let value = data(&file, true, trusted, &compared);
     output::answer(value, |_| {
-        let packages = style::count(found.packages().count(), "package");
+        let packages = style::count(found.lock.packages().count(), "package");
         let also = if trusted { ", and is trusted" } else { "" };
         format!(
             "{} {packages} in {}{also}",
@@ -163,6 +164,32 @@ fn confirm(yes: bool, file: &Path, compared: &[Compared]) -> Result<(), Failure>
     } else {
         Err(refused("the lock file stays as it was"))
     }
+}
+
+/// Compiles what is new, in workers and under their limits: what cannot be compiled is not recorded.
+async fn compile(
+    dirs: &Dirs,
+    packages: Vec<Package>,
+    compared: &[Compared],
+) -> Result<(), Failure> {
+    let changed = |package: &Package| {
+        let name = &package.manifest().name;
+        compared.iter().any(|it| it.is_changed(name))
+    };
+    let changed: Vec<Package> = packages.into_iter().filter(changed).collect();
+    if changed.is_empty() {
+        return Ok(());
+    }
+    let host = ToolHost::builder().cache_dir(&dirs.cache).build()?;
+    for package in changed {
+        let name = package.manifest().name.clone();
+        host.compile(package).await.map_err(|error| {
+            let mut failure = Failure::from(error);
+            failure.message = format!("`{name}` is not recorded: {}", failure.message);
+            failure
+        })?;
+    }
+    Ok(())
 }
 
 /// The text of a lock file, if it can be read again.
