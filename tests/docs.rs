@@ -282,6 +282,13 @@ fn every_test_that_security_names_exists() {
 }
 
 const ATTACKS_BEGIN: &str = "<!-- generated: attacks";
+const ATTACKS_INTRO: &str = "\
+The attacks on files, on resources and by what is loaded are run under their own names, such as `attack_f1_process`:
+`cargo nextest run -E 'test(/attack/)'`. **thread** and **process** are the two kinds of isolation; a second mark there says
+that the attack is also run where the system call openat2 fails, as on an old kernel. **seen without** is the twin of each
+attack: without the defence the same attack must succeed, or the test could not fail.
+
+";
 const ATTACKS_END: &str = "<!-- generated: end -->";
 
 /// What the sources say about one test of an attack: there is none, there is one, or it is ignored for a reason.
@@ -305,7 +312,7 @@ fn attacks() -> String {
     let mut all = String::new();
     sources(&root().join("tests/attacks"), &mut all);
     sources(&root().join("tests/cli"), &mut all);
-    let mut text = String::new();
+    let mut text = ATTACKS_INTRO.to_owned();
     for (letter, title, group) in rows::GROUPS {
         if group.is_empty() {
             continue;

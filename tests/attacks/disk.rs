@@ -125,7 +125,9 @@ async fn f9(run: Run) -> Spoils {
 
 attack! { f9:
     attack_f9_thread = THREAD,
+    attack_f9_process = PROCESS,
     attack_f9_thread_without_openat2 = THREAD_WITHOUT_OPENAT2,
+    attack_f9_process_without_openat2 = PROCESS_WITHOUT_OPENAT2,
     attack_f9_is_seen_without_its_defence = UNDEFENDED,
 }
 
@@ -200,7 +202,9 @@ async fn f10(run: Run) -> Spoils {
 
 attack! { f10:
     attack_f10_thread = THREAD,
+    attack_f10_process = PROCESS,
     attack_f10_thread_without_openat2 = THREAD_WITHOUT_OPENAT2,
+    attack_f10_process_without_openat2 = PROCESS_WITHOUT_OPENAT2,
     attack_f10_is_seen_without_its_defence = UNDEFENDED,
 }
 
@@ -266,7 +270,9 @@ async fn f12(run: Run) -> Spoils {
 
 attack! { f12:
     attack_f12_thread = THREAD,
+    attack_f12_process = PROCESS,
     attack_f12_thread_without_openat2 = THREAD_WITHOUT_OPENAT2,
+    attack_f12_process_without_openat2 = PROCESS_WITHOUT_OPENAT2,
     attack_f12_is_seen_without_its_defence = UNDEFENDED,
 }
 
@@ -339,7 +345,9 @@ pub(crate) fn mkfifo(path: &Path) {
 
 attack! { f13:
     attack_f13_thread = THREAD,
+    attack_f13_process = PROCESS,
     attack_f13_thread_without_openat2 = THREAD_WITHOUT_OPENAT2,
+    attack_f13_process_without_openat2 = PROCESS_WITHOUT_OPENAT2,
     attack_f13_is_seen_without_its_defence = UNDEFENDED,
 }
 
@@ -369,7 +377,9 @@ async fn f14(run: Run) -> Spoils {
 
 attack! { f14:
     attack_f14_thread = THREAD,
+    attack_f14_process = PROCESS,
     attack_f14_thread_without_openat2 = THREAD_WITHOUT_OPENAT2,
+    attack_f14_process_without_openat2 = PROCESS_WITHOUT_OPENAT2,
     attack_f14_is_seen_without_its_defence = UNDEFENDED,
 }
 
@@ -379,23 +389,31 @@ const LISTINGS: usize = 64;
 /// F18: a large directory and a deep one, listed again and again, with every listing kept.
 async fn f18(run: Run) -> Spoils {
     let dir = large_tree();
-    let policy = write_work(run, "hoard") + &write_work(run, "paths");
+    let most = if run.defended { LISTINGS } else { 200 };
+    let policy = (write_work(run, "hoard") + &write_work(run, "paths")).replace(
+        "limits = {",
+        &format!("limits = {{ listings = {most}, open_files = 200,"),
+    );
     let stage = Stage::over(run, &policy, dir)
         .load(&["hoard", "paths"])
         .await;
-    let input = json!({ "path": "/work/many", "times": 300 });
-    let mut held: usize = stage.text("hoard_listings", input).await.parse().unwrap();
-    if !run.defended {
-        // What a host holds that lists a directory as often as it is asked.
-        let many = stage.path("work/many");
-        let opened = (0..100).map_while(|_| fs::read_dir(&many).ok());
-        held = held.max(opened.collect::<Vec<_>>().len());
-    }
     let mut spoils = Vec::new();
-    if held > LISTINGS {
-        spoils.push(format!("{held} listings were open at once"));
+    for path in ["/work/many", "/work/few"] {
+        let input = json!({ "path": path, "times": 150 });
+        let result = stage.call("hoard_listings", input).await;
+        // A call that holds too many listings, or too many names in them, is ended.
+        let held: usize = match &result.failure {
+            Some(failure) => {
+                assert_eq!(failure.kind, ErrorKind::LimitFiles, "{result:?}");
+                0
+            }
+            None => result.text().parse().unwrap(),
+        };
+        if held > LISTINGS {
+            spoils.push(format!("{held} listings of {path} were open at once"));
+        }
     }
-    let deep = format!("/work/{}", "d/".repeat(1000));
+    let deep = format!("/work/{}", "d/".repeat(300));
     let begin = Instant::now();
     stage.call("paths_list", json!({ "path": deep })).await;
     stage
@@ -411,16 +429,19 @@ fn large_tree() -> TempDir {
     let dir = tempfile::tempdir().unwrap();
     let many = dir.path().join("work/many");
     fs::create_dir_all(&many).unwrap();
-    for n in 0..2000 {
+    plant(dir.path(), "work/few/one");
+    for n in 0..500 {
         fs::File::create(many.join(format!("{n:0>100}"))).unwrap();
     }
-    fs::create_dir_all(dir.path().join("work").join("d/".repeat(1000))).unwrap();
+    fs::create_dir_all(dir.path().join("work").join("d/".repeat(300))).unwrap();
     dir
 }
 
 attack! { f18:
     attack_f18_thread = THREAD,
+    attack_f18_process = PROCESS,
     attack_f18_thread_without_openat2 = THREAD_WITHOUT_OPENAT2,
+    attack_f18_process_without_openat2 = PROCESS_WITHOUT_OPENAT2,
     attack_f18_is_seen_without_its_defence = UNDEFENDED,
 }
 
@@ -486,4 +507,102 @@ async fn names_that_do_harm_when_they_are_shown_are_escaped_in_the_log() {
         log.lines()
             .all(|line| line.starts_with('{') && line.ends_with('}'))
     );
+}
+
+/// F9, behind a mount: a file system of the kernel that is mounted inside a directory, by whoever may mount.
+async fn f9_behind_a_mount(run: Run) -> Spoils {
+    let dir = PathBuf::from(std::env::var_os(MOUNTED).expect("it is run by the test for it"));
+    let shown = fs::read_to_string(dir.join("work/mounted/version"));
+    shown.expect("whoever opens it without a check reads it");
+    let mut spoils = Vec::new();
+    for path in ["work/mounted", "work/mounted/self", "work/bound"] {
+        let policy = format!(
+            "[tool.paths]\nfiles = [{{ host = \"{path}\", guest = \"/x\", access = \"read\" }}]\n"
+        );
+        let builder = host(run).policy(parse(&policy)).base_dir(&dir);
+        if builder
+            .build()
+            .unwrap()
+            .load_file(guest("paths"))
+            .await
+            .is_ok()
+        {
+            spoils.push(format!("{path} was granted"));
+        }
+    }
+    let policy = parse(&write_work(run, "escape"));
+    let host = host(run).policy(policy).base_dir(&dir).build().unwrap();
+    host.load_file(guest("escape")).await.unwrap();
+    let paths = [
+        "version",
+        "self/status",
+        "self/environ",
+        "1/comm",
+        "sys/kernel/ostype",
+    ];
+    let paths = paths.iter().flat_map(|path| {
+        [
+            format!("/work/mounted/{path}"),
+            format!("/work/bound/{path}"),
+        ]
+    });
+    let input = json!({ "paths": paths.collect::<Vec<_>>() });
+    let read = host
+        .call(toolcell::ToolCall::new("escape_read-all", input))
+        .await
+        .unwrap();
+    assert!(!read.is_error(), "{read:?}");
+    spoils.extend(read.text().lines().map(str::to_owned));
+    spoils
+}
+
+/// Names the directory in which something was mounted.
+const MOUNTED: &str = "TOOLCELL_TEST_MOUNTED";
+
+/// Mounts in a name space of its own and runs an ignored test there. Where nobody may mount, it says so.
+fn behind_a_mount(test: &str) {
+    guest("escape");
+    let dir = tempfile::tempdir().unwrap();
+    for name in ["work/mounted/", "work/bound/"] {
+        plant(dir.path(), name);
+    }
+    let mount = "mount -t proc proc \"$0/work/mounted\" && mount --bind /proc \"$0/work/bound\" && echo mounted && \
+                 exec \"$@\" --ignored --exact --nocapture";
+    let ended = std::process::Command::new("unshare")
+        .args(["--mount", "sh", "-c", mount])
+        .arg(dir.path())
+        .arg(std::env::current_exe().unwrap())
+        .arg(test)
+        .env(MOUNTED, dir.path())
+        .output();
+    let told = match ended {
+        Ok(ended) if ended.stdout.starts_with(b"mounted") => {
+            let told = String::from_utf8_lossy(&ended.stdout).into_owned()
+                + &String::from_utf8_lossy(&ended.stderr);
+            assert!(
+                ended.status.success() && told.contains("1 passed"),
+                "{told}"
+            );
+            told
+        }
+        other => format!("skipped: nothing can be mounted here: {other:?}"),
+    };
+    println!("{told}");
+}
+
+#[test]
+fn attack_f9_thread_behind_a_mount() {
+    behind_a_mount("disk::mounts_in_a_thread");
+}
+
+#[test]
+fn attack_f9_process_behind_a_mount() {
+    behind_a_mount("disk::mounts_in_a_process");
+}
+
+attack! { f9_behind_a_mount:
+    #[ignore = "it is run where something is mounted"]
+    mounts_in_a_thread = THREAD,
+    #[ignore = "it is run where something is mounted"]
+    mounts_in_a_process = PROCESS,
 }

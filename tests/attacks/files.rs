@@ -1,12 +1,14 @@
 //! Attacks on granted directories: paths that lead out, grants that reach too far, changes through a read grant.
 
-use std::fs;
+use std::{fs, path::Path};
 
 use serde_json::json;
+use toolcell::ToolCall;
 
 use crate::{
+    common::guest,
     paths,
-    stage::{CANARY, Run, Spoils, Stage, attack, changes, plant, sightings, tree},
+    stage::{CANARY, Run, Spoils, Stage, attack, changes, host, parse, plant, sightings, tree},
 };
 
 /// A policy for a guest that may write `work`, or, where the defence is down, everything beside it too.
@@ -64,7 +66,9 @@ async fn f1(run: Run) -> Spoils {
 
 attack! { f1:
     attack_f1_thread = THREAD,
+    attack_f1_process = PROCESS,
     attack_f1_thread_without_openat2 = THREAD_WITHOUT_OPENAT2,
+    attack_f1_process_without_openat2 = PROCESS_WITHOUT_OPENAT2,
     attack_f1_is_seen_without_its_defence = UNDEFENDED,
 }
 
@@ -93,7 +97,9 @@ async fn f2(run: Run) -> Spoils {
 
 attack! { f2:
     attack_f2_thread = THREAD,
+    attack_f2_process = PROCESS,
     attack_f2_thread_without_openat2 = THREAD_WITHOUT_OPENAT2,
+    attack_f2_process_without_openat2 = PROCESS_WITHOUT_OPENAT2,
     attack_f2_is_seen_without_its_defence = UNDEFENDED,
 }
 
@@ -147,7 +153,9 @@ async fn f6(run: Run) -> Spoils {
 
 attack! { f6:
     attack_f6_thread = THREAD,
+    attack_f6_process = PROCESS,
     attack_f6_thread_without_openat2 = THREAD_WITHOUT_OPENAT2,
+    attack_f6_process_without_openat2 = PROCESS_WITHOUT_OPENAT2,
     attack_f6_is_seen_without_its_defence = UNDEFENDED,
 }
 
@@ -189,7 +197,9 @@ async fn f8(run: Run) -> Spoils {
 
 attack! { f8:
     attack_f8_thread = THREAD,
+    attack_f8_process = PROCESS,
     attack_f8_thread_without_openat2 = THREAD_WITHOUT_OPENAT2,
+    attack_f8_process_without_openat2 = PROCESS_WITHOUT_OPENAT2,
     attack_f8_is_seen_without_its_defence = UNDEFENDED,
 }
 
@@ -263,7 +273,9 @@ async fn f16(run: Run) -> Spoils {
 
 attack! { f16:
     attack_f16_thread = THREAD,
+    attack_f16_process = PROCESS,
     attack_f16_thread_without_openat2 = THREAD_WITHOUT_OPENAT2,
+    attack_f16_process_without_openat2 = PROCESS_WITHOUT_OPENAT2,
     attack_f16_is_seen_without_its_defence = UNDEFENDED,
 }
 
@@ -307,7 +319,9 @@ async fn f17(run: Run) -> Spoils {
 
 attack! { f17:
     attack_f17_thread = THREAD,
+    attack_f17_process = PROCESS,
     attack_f17_thread_without_openat2 = THREAD_WITHOUT_OPENAT2,
+    attack_f17_process_without_openat2 = PROCESS_WITHOUT_OPENAT2,
     attack_f17_is_seen_without_its_defence = UNDEFENDED,
 }
 
@@ -394,6 +408,87 @@ async fn f11(run: Run) -> Spoils {
 
 attack! { f11:
     attack_f11_thread = THREAD,
+    attack_f11_process = PROCESS,
     attack_f11_thread_without_openat2 = THREAD_WITHOUT_OPENAT2,
+    attack_f11_process_without_openat2 = PROCESS_WITHOUT_OPENAT2,
     attack_f11_is_seen_without_its_defence = UNDEFENDED,
+}
+
+/// F19: calls look for what others left in the directory that each gets for itself, afterwards and at the same time.
+async fn f19(run: Run) -> Spoils {
+    let one = |guest: &str| {
+        let space = match run.defended {
+            true => "scratch = \"/tmp\"",
+            // One directory for all.
+            false => "files = [{ host = \"shared\", guest = \"/tmp\", access = \"write\" }]",
+        };
+        format!("[tool.{guest}]\n{space}\n")
+    };
+    let dir = tempfile::tempdir().unwrap();
+    plant(dir.path(), "scratch/");
+    plant(dir.path(), "shared/");
+    let host = host(run)
+        .policy(parse(&(one("paths") + &one("escape"))))
+        .base_dir(dir.path())
+        .scratch_dir(dir.path().join("scratch"))
+        .build()
+        .unwrap();
+    for name in ["paths", "escape"] {
+        host.load_file(guest(name)).await.unwrap();
+    }
+    let call = async |tool: &str, input| host.call(ToolCall::new(tool, input)).await.unwrap();
+    let text = format!("{CANARY} of a call");
+    let written = call(
+        "paths_write",
+        json!({ "path": "/tmp/secret", "text": text }),
+    )
+    .await;
+    assert!(!written.is_error(), "{written:?}");
+    let mut spoils = Vec::new();
+    for (tool, input) in [
+        ("paths_list", json!({ "path": "/tmp" })),
+        ("paths_read", json!({ "path": "/tmp/secret" })),
+        (
+            "escape_read-all",
+            json!({ "paths": ["/tmp/secret", "/tmp/../secret", "/tmp/../scratch/secret"] }),
+        ),
+    ] {
+        let seen = call(tool, input).await.text();
+        spoils.extend((seen.contains(CANARY) || seen == "secret").then_some(seen));
+    }
+    // Side by side: each call makes a file and lists what is there.
+    let beside = (0..12).map(|n| {
+        let call = ToolCall::new(
+            "escape_open-all",
+            json!({ "paths": [format!("/tmp/own{n}"), "/tmp", "/tmp/.."] }),
+        );
+        let host = host.clone();
+        tokio::spawn(async move { (n, host.call(call).await.unwrap().text()) })
+    });
+    for task in beside.collect::<Vec<_>>() {
+        let (n, seen) = task.await.unwrap();
+        assert!(seen.contains(&format!("own{n}")), "{seen}");
+        let others = seen
+            .lines()
+            .filter(|line| line.starts_with("list") && line.matches("own").count() > 1);
+        spoils.extend(others.map(str::to_owned));
+    }
+    // Each host has a directory there in which calls get theirs.
+    for name in ["scratch", "shared"] {
+        let home = dir.path().join(name);
+        let left = tree(&home).into_keys().filter(|path| {
+            let below = Path::new(path).strip_prefix(&home).unwrap();
+            below.components().count() > 1
+        });
+        spoils.extend(left.map(|path| format!("{path} was left behind")));
+    }
+    spoils
+}
+
+attack! { f19:
+    attack_f19_thread = THREAD,
+    attack_f19_process = PROCESS,
+    attack_f19_thread_without_openat2 = THREAD_WITHOUT_OPENAT2,
+    attack_f19_process_without_openat2 = PROCESS_WITHOUT_OPENAT2,
+    attack_f19_is_seen_without_its_defence = UNDEFENDED,
 }

@@ -56,16 +56,19 @@ async fn r3(run: Run) -> Spoils {
 
 attack! { r3:
     attack_r3_thread = THREAD,
+    attack_r3_process = PROCESS,
     attack_r3_is_seen_without_its_defence = UNDEFENDED,
 }
 
-/// What a call may hold open at once: files, streams, requests.
-const HANDLES: usize = 1000;
+/// The files that a call may hold open at once.
+const OPEN_FILES: usize = 64;
 
 /// R4: whatever makes the host allocate: answers that share their bytes, answers of very many pieces, random bytes,
 /// open files.
 async fn r4(run: Run) -> Spoils {
-    let policy = write_work(run, "hoard");
+    let most = if run.defended { OPEN_FILES } else { 500 };
+    let policy = write_work(run, "hoard")
+        .replace("limits = {", &format!("limits = {{ open_files = {most},"));
     let mut stage = Stage::new(run, &policy, &["work/a"]).load(&["hoard"]).await;
     let mut spoils = Vec::new();
     for name in ["repeated", "pieces", "lots"] {
@@ -79,27 +82,25 @@ async fn r4(run: Run) -> Spoils {
         spoils.extend(unless_failed(name, &result, &kinds));
     }
     let result = stage
-        .call("hoard_files", json!({ "path": "/work/a", "times": 5000 }))
+        .call("hoard_files", json!({ "path": "/work/a", "times": 400 }))
         .await;
-    let held = match run.defended {
-        true => result.text().parse().unwrap_or(0),
-        // What a host holds that keeps a resource for everything that it is asked for.
-        false => {
-            let mut table = wasmtime::component::ResourceTable::new();
-            (0..5000)
-                .map_while(|n| table.push(n).ok())
-                .collect::<Vec<_>>()
-                .len()
+    // A call that holds too many is ended.
+    let held = match &result.failure {
+        Some(failure) => {
+            assert_eq!(failure.kind, ErrorKind::LimitFiles, "{result:?}");
+            0
         }
+        None => result.text().parse().unwrap(),
     };
-    if held > HANDLES {
-        spoils.push(format!("{held} resources were open at once"));
+    if held > OPEN_FILES {
+        spoils.push(format!("{held} files were open at once"));
     }
     spoils
 }
 
 attack! { r4:
     attack_r4_thread = THREAD,
+    attack_r4_process = PROCESS,
     attack_r4_is_seen_without_its_defence = UNDEFENDED,
 }
 
@@ -120,6 +121,7 @@ async fn r5(run: Run) -> Spoils {
 
 attack! { r5:
     attack_r5_thread = THREAD,
+    attack_r5_process = PROCESS,
     attack_r5_is_seen_without_its_defence = UNDEFENDED,
 }
 
@@ -156,6 +158,7 @@ async fn r6(run: Run) -> Spoils {
 
 attack! { r6:
     attack_r6_thread = THREAD,
+    attack_r6_process = PROCESS,
     attack_r6_is_seen_without_its_defence = UNDEFENDED,
 }
 
@@ -196,6 +199,7 @@ async fn r7(run: Run) -> Spoils {
 
 attack! { r7:
     attack_r7_thread = THREAD,
+    attack_r7_process = PROCESS,
     attack_r7_is_seen_without_its_defence = UNDEFENDED,
 }
 
@@ -241,6 +245,7 @@ fn in_one_store() -> Vec<String> {
 
 attack! { r10:
     attack_r10_thread = THREAD,
+    attack_r10_process = PROCESS,
     attack_r10_is_seen_without_its_defence = UNDEFENDED,
 }
 
@@ -273,6 +278,7 @@ async fn r11(run: Run) -> Spoils {
 
 attack! { r11:
     attack_r11_thread = THREAD,
+    attack_r11_process = PROCESS,
     attack_r11_is_seen_without_its_defence = UNDEFENDED,
 }
 
@@ -368,6 +374,7 @@ async fn r14(run: Run) -> Spoils {
 
 attack! { r14:
     attack_r14_thread = THREAD,
+    attack_r14_process = PROCESS,
     attack_r14_is_seen_without_its_defence = UNDEFENDED,
 }
 
@@ -404,5 +411,6 @@ async fn r16(run: Run) -> Spoils {
 
 attack! { r16:
     attack_r16_thread = THREAD,
+    attack_r16_process = PROCESS,
     attack_r16_is_seen_without_its_defence = UNDEFENDED,
 }

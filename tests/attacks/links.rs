@@ -95,7 +95,9 @@ async fn f3(run: Run) -> Spoils {
 
 attack! { f3:
     attack_f3_thread = THREAD,
+    attack_f3_process = PROCESS,
     attack_f3_thread_without_openat2 = THREAD_WITHOUT_OPENAT2,
+    attack_f3_process_without_openat2 = PROCESS_WITHOUT_OPENAT2,
     attack_f3_is_seen_without_its_defence = UNDEFENDED,
 }
 
@@ -174,7 +176,9 @@ async fn f4(run: Run) -> Spoils {
 
 attack! { f4:
     attack_f4_thread = THREAD,
+    attack_f4_process = PROCESS,
     attack_f4_thread_without_openat2 = THREAD_WITHOUT_OPENAT2,
+    attack_f4_process_without_openat2 = PROCESS_WITHOUT_OPENAT2,
     attack_f4_is_seen_without_its_defence = UNDEFENDED,
 }
 
@@ -232,6 +236,8 @@ pub(crate) fn exchange(dir: &fs::File, one: &str, other: &str) {
 
 attack! { f5:
     attack_f5_thread = THREAD,
+    attack_f5_process = PROCESS,
     attack_f5_thread_without_openat2 = THREAD_WITHOUT_OPENAT2,
+    attack_f5_process_without_openat2 = PROCESS_WITHOUT_OPENAT2,
     attack_f5_is_seen_without_its_defence = UNDEFENDED,
 }

@@ -13,10 +13,13 @@
     reason = "a test that fails may panic"
 )]
 
+mod bomb;
 #[path = "../common/mod.rs"]
 mod common;
 mod disk;
 mod files;
+#[cfg(target_os = "linux")]
+mod killed;
 mod limits;
 mod links;
 mod loading;

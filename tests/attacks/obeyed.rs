@@ -119,6 +119,8 @@ async fn f15(run: Run) -> Spoils {
 
 attack! { f15:
     attack_f15_thread = THREAD,
+    attack_f15_process = PROCESS,
     attack_f15_thread_without_openat2 = THREAD_WITHOUT_OPENAT2,
+    attack_f15_process_without_openat2 = PROCESS_WITHOUT_OPENAT2,
     attack_f15_is_seen_without_its_defence = UNDEFENDED,
 }

@@ -83,6 +83,12 @@ const FILES: &[Row] = &[
         &["a_read_grant_refuses_every_change"],
     ),
     row(
+        "F7",
+        "a hard link to a secret that was in the directory before",
+        "cannot be seen by any sandbox: `toolcell doctor` warns of files with a second name",
+        &["doctor_warns_of_hard_links_in_granted_directories"],
+    ),
+    row(
         "F8",
         "truncating and changing files in a read grant",
         "every operation that changes something needs write access",
@@ -169,6 +175,12 @@ const FILES: &[Row] = &[
         "few listings at once, and the limits of the call",
         &["listings_that_stay_open_are_few"],
     ),
+    row(
+        "F19",
+        "looking for what other calls left in their scratch directories",
+        "a directory for each call, deleted with it",
+        &[],
+    ),
 ];
 
 const RESOURCES: &[Row] = &[
@@ -228,6 +240,18 @@ const RESOURCES: &[Row] = &[
         ],
     ),
     row(
+        "R8",
+        "writing into the stream of MCP",
+        "a guest's standard output is the host's log, never the host's output",
+        &["what_a_tool_prints_does_not_reach_the_client"],
+    ),
+    row(
+        "R9",
+        "components that are small and expensive to compile",
+        "compiled in a worker of its own, within limits of time, computing and memory",
+        &["a_large_file_is_refused_before_it_is_read"],
+    ),
+    row(
         "R10",
         "keeping state between calls",
         "a store is born and dies with its call",
@@ -255,7 +279,7 @@ const RESOURCES: &[Row] = &[
     row(
         "R13",
         "a system call that hangs and cannot be cancelled",
-        "the call ends at its deadline; a thread stays behind until the system lets it go",
+        "a worker is killed at the deadline; in a thread the call ends, and the thread stays until the system lets it go",
         &[],
     ),
     row(

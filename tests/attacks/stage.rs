@@ -11,16 +11,12 @@ use std::{
 
 use serde_json::Value;
 use tempfile::TempDir;
-use toolcell::{ErrorKind, Policy, ToolCall, ToolFailure, ToolHost, ToolResult, audit::FileAudit};
+use toolcell::{
+    ErrorKind, Isolation, Policy, ToolCall, ToolFailure, ToolHost, ToolHostBuilder, ToolResult,
+    audit::FileAudit, worker::Workers,
+};
 
-use crate::common::{guest, wat_guest};
-
-/// Where a call runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Isolation {
-    /// In a thread of the host's own process.
-    Thread,
-}
+use crate::common::{cache, guest, wat_guest, worker};
 
 /// One way to run an attack.
 #[derive(Clone, Copy, Debug)]
@@ -41,10 +37,23 @@ pub(crate) const THREAD_WITHOUT_OPENAT2: Run = Run {
     openat2: false,
     ..THREAD
 };
+pub(crate) const PROCESS: Run = Run {
+    isolation: Isolation::Process,
+    ..THREAD
+};
+pub(crate) const PROCESS_WITHOUT_OPENAT2: Run = Run {
+    openat2: false,
+    ..PROCESS
+};
 /// The attack must succeed here.
 pub(crate) const UNDEFENDED: Run = Run {
     defended: false,
     ..THREAD
+};
+/// The same in a worker.
+pub(crate) const PROCESS_UNDEFENDED: Run = Run {
+    defended: false,
+    ..PROCESS
 };
 
 /// What an attacker got, one line each. Nothing, where the defence holds.
@@ -159,7 +168,20 @@ impl Stage {
 
     /// A host over a directory that is there.
     pub(crate) fn over(run: Run, policy: &str, dir: TempDir) -> Self {
-        let host = host(run)
+        Self::of(host(run), policy, dir)
+    }
+
+    /// A host whose workers are started in a way of the attack's own.
+    pub(crate) fn with_workers(run: Run, policy: &str, names: &[&str], workers: Workers) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        for name in names {
+            plant(dir.path(), name);
+        }
+        Self::of(host(run).workers(workers), policy, dir)
+    }
+
+    fn of(builder: ToolHostBuilder, policy: &str, dir: TempDir) -> Self {
+        let host = builder
             .policy(parse(policy))
             .base_dir(dir.path())
             .audit(FileAudit::open(&dir.path().join("audit.jsonl"), SystemTime::now).unwrap())
@@ -202,11 +224,22 @@ pub(crate) fn parse(policy: &str) -> Policy {
     Policy::parse("policy.toml", policy).unwrap()
 }
 
-/// A host in the making that runs its tools as the attack wants them.
-pub(crate) fn host(run: Run) -> toolcell::ToolHostBuilder {
-    match run.isolation {
-        Isolation::Thread => crate::common::builder(toolcell::Isolation::Thread),
+/// How the workers of an attack are started.
+pub(crate) fn workers(run: Run) -> Workers {
+    let workers = Workers::program(worker());
+    if run.openat2 {
+        workers
+    } else {
+        workers.without_openat2()
     }
+}
+
+/// A host in the making that runs its tools as the attack wants them.
+pub(crate) fn host(run: Run) -> ToolHostBuilder {
+    ToolHost::builder()
+        .cache_dir(cache())
+        .default_isolation(run.isolation)
+        .workers(workers(run))
 }
 
 /// What is in every file that nobody may read.

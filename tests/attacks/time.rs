@@ -74,6 +74,7 @@ async fn r1(run: Run) -> Spoils {
 
 attack! { r1:
     attack_r1_thread = THREAD,
+    attack_r1_process = PROCESS,
     attack_r1_is_seen_without_its_defence = UNDEFENDED,
 }
 
@@ -90,6 +91,7 @@ async fn r2(run: Run) -> Spoils {
 
 attack! { r2:
     attack_r2_thread = THREAD,
+    attack_r2_process = PROCESS,
     attack_r2_is_seen_without_its_defence = UNDEFENDED,
 }
 
@@ -178,7 +180,7 @@ async fn r15(run: Run) -> Spoils {
     let policy = format!("[tool.spin]\nlimits = {{ cpu = \"{LIMIT}\", time = \"1m\" }}\n");
     let stage = Stage::new(run, &policy, &[]).load(&["spin"]).await;
     let done = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
-    let crowd: Vec<_> = (0..8)
+    let crowd: Vec<_> = (0..4)
         .map(|_| {
             let done = done.clone();
             thread::spawn(move || while !done.load(std::sync::atomic::Ordering::Relaxed) {})
@@ -226,6 +228,7 @@ fn without_a_clock() -> Spoils {
 
 attack! { r15:
     attack_r15_thread = THREAD,
+    attack_r15_process = PROCESS,
     attack_r15_is_seen_without_its_defence = UNDEFENDED,
 }
 
@@ -269,5 +272,6 @@ async fn r12(run: Run) -> Spoils {
 
 attack! { r12:
     attack_r12_thread = THREAD,
+    attack_r12_process = PROCESS,
     attack_r12_is_seen_without_its_defence = UNDEFENDED,
 }

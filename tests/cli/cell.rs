@@ -119,6 +119,30 @@ impl Cell {
         self.command(arguments).spawn().unwrap()
     }
 
+    /// Starts `toolcell` with a pipe as its standard input.
+    pub(crate) fn start_with_input(&self, arguments: &[&str]) -> Child {
+        let mut command = self.command(arguments);
+        command.stdin(Stdio::piped()).stderr(Stdio::null());
+        command.spawn().unwrap()
+    }
+
+    /// The same behind a shell, to whose script `"$0" "$@"` is the command.
+    pub(crate) fn start_in_shell(&self, script: &str, arguments: &[&str]) -> Child {
+        let plain = self.command(arguments);
+        let mut command = Command::new("sh");
+        command.args(["-c", script]).arg(plain.get_program());
+        command.args(plain.get_args());
+        command
+            .current_dir(plain.get_current_dir().unwrap())
+            .env_clear();
+        let set = plain
+            .get_envs()
+            .filter_map(|(name, value)| Some((name, value?)));
+        command.envs(set);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        command.stderr(Stdio::null()).spawn().unwrap()
+    }
+
     /// Starts `toolcell` with standard output going elsewhere.
     pub(crate) fn start_into(&self, arguments: &[&str], stdout: Stdio) -> Child {
         self.command(arguments).stdout(stdout).spawn().unwrap()

@@ -8,6 +8,7 @@
     reason = "a test that fails may panic"
 )]
 
+mod attacks;
 mod audit;
 mod calls;
 mod cell;
