@@ -53,6 +53,7 @@ impl Stage {
         let host = builder(isolation())
             .policy(Policy::parse("policy.toml", policy).unwrap())
             .base_dir(dir.path())
+            .scratch_dir(dir.path().join("scratch"))
             .build()
             .unwrap();
         Self { host, dir }
@@ -466,6 +467,55 @@ async fn a_path_outside_all_grants_is_denied_with_the_rule() {
         result.denials
     );
     assert!(!result.denials[0].rule.is_empty());
+}
+
+/// What lies in the scratch directories of all calls.
+fn left_in_scratch(dir: &std::path::Path) -> Vec<String> {
+    let mut left = Vec::new();
+    let mut open = vec![dir.join("scratch")];
+    while let Some(path) = open.pop() {
+        // A directory that is deleted meanwhile holds nothing.
+        for entry in fs::read_dir(path).into_iter().flatten().flatten() {
+            let name = entry.file_name().into_string().unwrap();
+            // The directories of the host and its workers stay, those of calls are named by numbers alone.
+            if !name.starts_with("host-") && !name.starts_with("worker-") {
+                left.push(name);
+            }
+            open.push(entry.path());
+        }
+    }
+    left
+}
+
+#[tokio::test]
+async fn a_scratch_directory_ends_with_its_call_however_that_ends() {
+    let policy = "[tool.disk]\nscratch = \"/work\"\n\
+                  limits = { time = \"1s\", cpu = \"1s\", created = 100000, written = \"1MiB\" }\n";
+    let stage = Stage::with_policy("disk", policy).await;
+    let answer = stage.call("disk_files", json!({ "count": 10 })).await;
+    assert_eq!(answer.text(), "created", "{answer:?}");
+    let full = stage.call("disk_bytes", json!({ "kib": 1 << 20 })).await;
+    assert_failed(&full, ErrorKind::LimitFiles, "bytes");
+    // Files of the first call are not there: the same names can be made anew, up to the deadline.
+    let endless = stage
+        .call("disk_files", json!({ "count": 1_000_000 }))
+        .await;
+    assert!(endless.is_error(), "{endless:?}");
+    // And a caller who goes away.
+    let gone = stage
+        .host
+        .call(ToolCall::new("disk_files", json!({ "count": 1_000_000 })));
+    let gone = tokio::time::timeout(Duration::from_millis(300), gone).await;
+    assert!(gone.is_err(), "{gone:?}");
+    // What belonged to a worker is deleted after its end, for which nobody waits.
+    let all_gone = async {
+        while !left_in_scratch(stage.dir.path()).is_empty() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let all_gone = tokio::time::timeout(AT_LAST, all_gone).await;
+    assert!(all_gone.is_ok(), "{:?}", left_in_scratch(stage.dir.path()));
+    drop(stage.host);
 }
 
 #[tokio::test]
