@@ -510,3 +510,32 @@ async fn what_hosts_call_is_no_tool() {
         );
     }
 }
+
+#[tokio::test]
+async fn types_of_the_world_are_no_imports() {
+    let types = r#"(type $r (record (field "a" u8)))
+        (import "thing" (type $thing (eq $r)))
+        (export $out "thing" (type $thing))"#;
+    let body = "(i32.store (i32.const 0) (i32.const 64)) (i32.store (i32.const 4) (i32.const 1))
+        (i32.store8 (i32.const 64) (i32.const 7)) (i32.const 0)";
+    let bytes = component(types, &function("f", "(list $out)"), body);
+    assert!(
+        Package::parse("t", bytes.clone())
+            .unwrap()
+            .inspection()
+            .imports
+            .is_empty()
+    );
+    let host = host("[tool.hostile]\n");
+    host.load_bytes("hostile", bytes).await.unwrap();
+    let things = answer(&host, "hostile_f", json!({})).await;
+    assert_eq!(things, json!({"result": [{"a": 7}]}));
+    // One that has to be given is an import like any other.
+    let resource = component(
+        "(import \"pen\" (type $pen (sub resource)))",
+        &function("f", "string"),
+        body,
+    );
+    let error = load(resource).await.unwrap_err();
+    assert!(error.message().contains("it imports `pen`"), "{error}");
+}

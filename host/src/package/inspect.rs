@@ -2,7 +2,8 @@
 
 use serde::Serialize;
 use wasmparser::{
-    ComponentExternName, Encoding, Parser, Payload, ValidPayload, Validator, types::Types,
+    ComponentExternName, ComponentTypeRef, Encoding, Parser, Payload, TypeBounds, ValidPayload,
+    Validator, types::Types,
 };
 
 use super::{MANIFEST_SECTION, counts::Counts, imports::ImportsOnly};
@@ -181,7 +182,10 @@ impl<'a> Walk<'a> {
                 for import in section {
                     let import = import.map_err(|error| malformed(&error))?;
                     check_plain(&import.name)?;
-                    self.imports.push(import.name.name.to_owned());
+                    // A type of the world's own is named like an import, and nobody has to give anything for it.
+                    if !matches!(import.ty, ComponentTypeRef::Type(TypeBounds::Eq(_))) {
+                        self.imports.push(import.name.name.to_owned());
+                    }
                 }
                 check_count("imports", self.imports.len())?;
             }
