@@ -334,6 +334,20 @@ async fn what_a_tool_holds_open_is_bounded() {
     }
 }
 
+/// A policy that allows more also gets it, whatever the process that runs the tool may hold open.
+#[tokio::test]
+async fn many_files_may_be_open_where_the_policy_says_so() {
+    let policy = "[tool.hoard]
+        files = [{ host = \"work\", guest = \"/work\", access = \"read\" }]
+        limits = { open_files = 300, listings = 300, resources = 2000, handles = 2000 }";
+    let stage = Stage::with_policy("hoard", policy).await;
+    fs::write(stage.dir.path().join("work/a"), "a").unwrap();
+    for (tool, path) in [("hoard_files", "/work/a"), ("hoard_listings", "/work")] {
+        let input = json!({ "path": path, "times": 290 });
+        assert_eq!(stage.text(tool, input).await, "290", "{tool}");
+    }
+}
+
 #[tokio::test]
 async fn the_log_is_bounded() {
     let stage = Stage::with_limits("log", "log = \"16KiB\"").await;

@@ -51,6 +51,8 @@ pub struct Plan<'a> {
     /// Processor time of the whole process over its whole life, in seconds (`RLIMIT_CPU`). Beyond it the process ends by
     /// `SIGXCPU`, and a second later by `SIGKILL`.
     pub cpu_seconds: u64,
+    /// Descriptors that may be open at the same time (`RLIMIT_NOFILE`). One more fails with `EMFILE`.
+    pub descriptors: u64,
     /// The process that started this one. Where that is not its parent any more, [`apply`] ends the process.
     pub parent: u32,
     /// Whether `openat2` works. Only tests say no: it then answers `ENOSYS`, as an old kernel would.

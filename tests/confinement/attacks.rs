@@ -109,6 +109,7 @@ fn confine(scene: &Scene, openat2: bool, cpu_seconds: u64) -> ConfinementReport 
         data_bytes: DATA,
         file_bytes: FILE,
         cpu_seconds,
+        descriptors: 256,
         parent: scene.parent,
         openat2,
     })

@@ -22,7 +22,7 @@ pub(crate) fn apply(plan: &Plan<'_>) -> ConfinementReport {
     // Asked now: `/proc` is closed by then.
     let (threads, processes) = (threads(), limits::processes());
     // The first use makes rustix ask where the kernel's fast clock lies, which it could not find out afterwards.
-    rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    let _ = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
     let mut report = ConfinementReport::none("not tried");
     report.memory_cgroup = Step::missing("set from outside");
     // Without it neither Landlock nor seccomp can be set by an ordinary user.

@@ -137,6 +137,9 @@ pub const WORKER_KERNEL_BYTES: u64 = 64 << 20;
 /// limit `written`.
 pub const WORKER_FILE_BYTES: u64 = 16 << 30;
 
+/// Descriptors that a worker may have open beside twice the files and listings that one call may hold.
+pub const WORKER_DESCRIPTORS: u64 = 128;
+
 /// Processor time that a worker may use over its life, as a multiple of the policy's limit `cpu`. With half of it used, it
 /// is given no more calls.
 pub const WORKER_CPU_CALLS: u64 = 16;

@@ -167,8 +167,15 @@ fn confine(welcome: &Welcome, held: Option<&HeldRoots>) -> ConfinementReport {
             .map(|(base, _)| (base.as_fd(), Access::Write));
         held.handles().zip(accesses).chain(scratch).collect()
     });
+    let files = held.map_or(0, |held| {
+        let limits = &held.holdings().limits;
+        // Opening one goes through a second in places, and a listing has one of its own.
+        2 * (u64::from(limits.open_files) + u64::from(limits.listings))
+            + held.holdings().dirs.len() as u64
+    });
     confine::apply(&Plan {
         dirs: dirs.unwrap_or_default(),
+        descriptors: files + limits::WORKER_DESCRIPTORS,
         data_bytes: welcome.data_bytes,
         file_bytes: welcome.file_bytes,
         cpu_seconds: welcome.cpu_seconds,

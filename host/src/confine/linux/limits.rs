@@ -6,8 +6,6 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::super::{Plan, Step};
 
-/// Descriptors that a worker may have open at the same time. A call's files, the socket and the runtime's few.
-const DESCRIPTORS: u64 = 256;
 /// How many processes and threads may be started on the whole machine before a worker can start no more.
 const PROCESSES: u64 = 4096;
 
@@ -16,7 +14,7 @@ pub(super) fn set(plan: &Plan<'_>, processes: Option<u64>) -> Step {
     ignore_file_size_signal();
     let mut limits = vec![
         ("core", Resource::Core, 0),
-        ("nofile", Resource::Nofile, DESCRIPTORS),
+        ("nofile", Resource::Nofile, plan.descriptors),
         ("data", Resource::Data, plan.data_bytes),
         ("fsize", Resource::Fsize, plan.file_bytes),
         // Locked memory and message queues lie outside of what the others count.
