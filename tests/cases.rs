@@ -25,11 +25,11 @@ use std::{
     time::SystemTime,
 };
 
-use common::{builder, guest, names, tests};
+use common::{builder, guest, isolation, names, tests};
 use serde::Deserialize;
 use serde_json::Value;
 use toolcell::{
-    Isolation, Policy, ToolCall, ToolResult,
+    Policy, ToolCall, ToolResult,
     audit::{FileAudit, verify_file},
 };
 
@@ -81,7 +81,7 @@ async fn run(case: &Path, port: &str) -> String {
         fs::copy(guest(name), base.join(format!("guests/{name}.wasm"))).unwrap();
     }
     let log = base.join("audit.jsonl");
-    let host = builder(Isolation::Thread)
+    let host = builder(isolation())
         .policy(
             Policy::parse("policy.toml", &policy)
                 .unwrap_or_else(|problems| panic!("{case:?}: {problems}")),
