@@ -207,126 +207,82 @@ async fn output_that_a_guest_only_pretends_to_have_is_bounded() {
     }
 }
 
+/// Calls a guest that is written in Rust, under limits of which one is reached, and checks what its failure tells.
+async fn reaches(name: &str, limits: &str, input: Value, kind: ErrorKind, limit: &str) {
+    let stage = Stage::with_limits(name, limits).await;
+    let told = format!("its limit {limit}");
+    assert_failed(&stage.call(name, input).await, kind, &told);
+}
+
+/// The same for one that is written as text.
+async fn reaches_wat(name: &str, limits: &str, kind: ErrorKind, limit: &str) {
+    let stage = Stage::with_wat(name, limits).await;
+    let told = format!("its limit {limit}");
+    assert_failed(&stage.call(name, json!({})).await, kind, &told);
+}
+
 #[tokio::test]
 async fn each_limit_of_the_engine_is_the_tools_own() {
-    let bytes = json!({ "bytes": 100_000 });
-    for (name, limits, input, kind, told) in [
-        (
-            "output",
-            "hostcall = \"64KiB\"",
-            bytes.clone(),
-            ErrorKind::LimitOutput,
-            "its limit `hostcall` is 64KiB",
-        ),
-        (
-            "env",
-            "instances = 1",
-            json!({}),
-            ErrorKind::LimitMemory,
-            "its limit `instances` is 1",
-        ),
-        (
-            "env",
-            "tables = 1",
-            json!({}),
-            ErrorKind::LimitMemory,
-            "its limit `tables` is 1",
-        ),
-        (
-            "env",
-            "table_elements = 1",
-            json!({}),
-            ErrorKind::LimitMemory,
-            "its limit `table_elements` is 1",
-        ),
-        (
-            "log",
-            "log_lines = 5",
-            json!({ "kib": 6 }),
-            ErrorKind::LimitLog,
-            "its limit `log_lines` is 5",
-        ),
-        (
-            "stdout",
-            "log_lines = 5",
-            json!({ "times": 6 }),
-            ErrorKind::LimitLog,
-            "its limit `log_lines` is 5",
-        ),
+    use ErrorKind::{LimitMemory, LimitOutput, Trap};
+    for (limit, told) in [
+        ("instances = 1", "`instances` is 1"),
+        ("tables = 1", "`tables` is 1"),
+        ("table_elements = 1", "`table_elements` is 1"),
     ] {
-        let stage = Stage::with_limits(name, limits).await;
-        assert_failed(&stage.call(name, input).await, kind, told);
+        reaches("env", limit, json!({}), LimitMemory, told).await;
     }
+    let random = "random = \"1KiB\"";
+    reaches_wat("lots", random, LimitMemory, "`random` is 1KiB").await;
+    reaches_wat("lots", "", LimitMemory, "`random` is 1MiB").await;
+    let memories = "memory = \"1GiB\", memories = 1";
+    reaches_wat("memories", memories, LimitMemory, "`memories` is 1").await;
+    let elements = "table_elements = 9000";
+    reaches_wat("tables", elements, LimitMemory, "`table_elements` is 9000").await;
+    reaches_wat("stack", "", Trap, "`stack` is 512KiB").await;
+    let (hostcall, input) = ("hostcall = \"64KiB\"", json!({ "bytes": 100_000 }));
+    reaches(
+        "output",
+        hostcall,
+        input.clone(),
+        LimitOutput,
+        "`hostcall` is 64KiB",
+    )
+    .await;
     let stage = Stage::with_limits("output", "hostcall = \"128KiB\"").await;
-    assert_eq!(stage.text("output", bytes).await.len(), 100_000);
-    for (name, limits, kind, told) in [
-        (
-            "lots",
-            "random = \"1KiB\"",
-            ErrorKind::LimitMemory,
-            "its limit `random` is 1KiB",
-        ),
-        (
-            "lots",
-            "",
-            ErrorKind::LimitMemory,
-            "its limit `random` is 1MiB",
-        ),
-        (
-            "memories",
-            "memory = \"1GiB\", memories = 1",
-            ErrorKind::LimitMemory,
-            "its limit `memories` is 1",
-        ),
-        (
-            "tables",
-            "table_elements = 9000",
-            ErrorKind::LimitMemory,
-            "its limit `table_elements` is 9000",
-        ),
-        ("stack", "", ErrorKind::Trap, "its limit `stack` is 512KiB"),
-    ] {
-        let stage = Stage::with_wat(name, limits).await;
-        assert_failed(&stage.call(name, json!({})).await, kind, told);
-    }
+    assert_eq!(stage.text("output", input).await.len(), 100_000);
+}
+
+#[tokio::test]
+async fn lines_of_log_are_few_however_they_are_written() {
+    let (kind, told) = (ErrorKind::LimitLog, "`log_lines` is 5");
+    reaches("log", "log_lines = 5", json!({ "kib": 6 }), kind, told).await;
+    reaches("stdout", "log_lines = 5", json!({ "times": 6 }), kind, told).await;
 }
 
 #[tokio::test]
 async fn what_a_tool_holds_open_is_bounded() {
+    use ErrorKind::{LimitFiles, LimitMemory};
     const GRANT: &str = "files = [{ host = \"work\", guest = \"/work\", access = \"read\" }]\n";
+    const LISTINGS: &str = "open_files = 1000, listings = 10";
+    const RESOURCES: &str = "open_files = 1000, resources = 20";
+    const HANDLES: &str = "open_files = 1000, handles = 20";
     for (tool, limits, kind, told) in [
         (
             "hoard_files",
             "open_files = 10",
-            ErrorKind::LimitFiles,
-            "its limit `open_files` is 10",
+            LimitFiles,
+            "`open_files` is 10",
         ),
-        (
-            "hoard_listings",
-            "open_files = 1000, listings = 10",
-            ErrorKind::LimitFiles,
-            "its limit `listings` is 10",
-        ),
-        (
-            "hoard_files",
-            "open_files = 1000, resources = 20",
-            ErrorKind::LimitMemory,
-            "its limit `resources` is 20",
-        ),
-        (
-            "hoard_files",
-            "open_files = 1000, handles = 20",
-            ErrorKind::LimitMemory,
-            "its limit `handles` is 20",
-        ),
+        ("hoard_listings", LISTINGS, LimitFiles, "`listings` is 10"),
+        ("hoard_files", RESOURCES, LimitMemory, "`resources` is 20"),
+        ("hoard_files", HANDLES, LimitMemory, "`handles` is 20"),
     ] {
         let policy = format!("[tool.hoard]\n{GRANT}limits = {{ {limits} }}\n");
         let stage = Stage::with_policy("hoard", &policy).await;
         fs::write(stage.dir.path().join("work/a"), "a").unwrap();
-        let path = if tool == "hoard_files" {
-            "/work/a"
-        } else {
-            "/work"
+        let path = match tool {
+            "hoard_files" => "/work/a",
+            _ => "/work",
         };
         let input = |times: u32| json!({ "path": path, "times": times });
         assert_eq!(stage.text(tool, input(5)).await, "5", "{limits}");

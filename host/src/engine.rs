@@ -9,7 +9,7 @@ mod ticker;
 
 use std::{
     path::PathBuf,
-    sync::{Arc, OnceLock},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
 use wasmtime::component::Component;
@@ -62,7 +62,7 @@ pub struct EngineReport {
     pub cache: String,
 }
 
-/// One of the two engines of a host.
+/// One of the engines of a host.
 pub(crate) struct Engine {
     pub(crate) wasmtime: wasmtime::Engine,
     pub(crate) ticker: Arc<Ticker>,
@@ -70,14 +70,20 @@ pub(crate) struct Engine {
 }
 
 impl Engine {
-    fn new(options: &EngineOptions, cache: Arc<Cache>, count_fuel: bool) -> Result<Self> {
+    fn new(
+        options: &EngineOptions,
+        cache: Arc<Cache>,
+        count_fuel: bool,
+        stack_bytes: u64,
+    ) -> Result<Self> {
         let failed = |what: &str| {
             Error::new(
                 ErrorKind::Internal,
                 format!("the engine cannot start: {what}"),
             )
         };
-        let config = config::config(options.concurrency, count_fuel);
+        let mut config = config::config(options.concurrency, count_fuel);
+        config.max_wasm_stack(usize::try_from(stack_bytes).unwrap_or(limits::WASM_STACK_BYTES));
         let wasmtime = wasmtime::Engine::new(&config).map_err(|error| {
             failed("its pool cannot be set up")
                 .with_help(
@@ -162,7 +168,18 @@ pub(crate) struct Engines {
     cache: Arc<Cache>,
     fast: Arc<Engine>,
     fuel: OnceLock<Arc<Engine>>,
+    /// Those whose guests have another stack, as tools need them.
+    others: Mutex<Vec<Other>>,
 }
+
+struct Other {
+    count_fuel: bool,
+    stack_bytes: u64,
+    engine: Arc<Engine>,
+}
+
+/// The guest's stack unless a policy says otherwise.
+const STACK: u64 = limits::WASM_STACK_BYTES as u64;
 
 impl Engines {
     pub(crate) fn new(options: EngineOptions) -> Result<Self> {
@@ -176,12 +193,13 @@ impl Engines {
             Some(dir) => Cache::open(dir),
             None => Cache::off(),
         });
-        let fast = Arc::new(Engine::new(&options, Arc::clone(&cache), false)?);
+        let fast = Arc::new(Engine::new(&options, Arc::clone(&cache), false, STACK)?);
         Ok(Self {
             options,
             cache,
             fast,
             fuel: OnceLock::new(),
+            others: Mutex::default(),
         })
     }
 
@@ -198,8 +216,52 @@ impl Engines {
         if let Some(engine) = self.fuel.get() {
             return Ok(engine);
         }
-        let engine = Arc::new(Engine::new(&self.options, Arc::clone(&self.cache), true)?);
+        let engine = Arc::new(Engine::new(
+            &self.options,
+            Arc::clone(&self.cache),
+            true,
+            STACK,
+        )?);
         Ok(self.fuel.get_or_init(|| engine))
+    }
+
+    /// The engine whose guests have a stack of so many bytes, which is a setting of a whole engine.
+    ///
+    /// # Errors
+    ///
+    /// `invalid_policy` where that takes one engine more than a host has, `internal` where it cannot start.
+    pub(crate) fn with_stack(&self, count_fuel: bool, stack_bytes: u64) -> Result<Arc<Engine>> {
+        if stack_bytes == STACK {
+            return match count_fuel {
+                true => self.fuel().cloned(),
+                false => Ok(Arc::clone(&self.fast)),
+            };
+        }
+        let mut others = self.others.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = others
+            .iter()
+            .find(|other| (other.count_fuel, other.stack_bytes) == (count_fuel, stack_bytes));
+        if let Some(known) = known {
+            return Ok(Arc::clone(&known.engine));
+        }
+        if others.len() >= limits::ENGINES_OF_OTHER_STACKS {
+            return Err(Error::new(
+                ErrorKind::InvalidPolicy,
+                format!(
+                    "the limit `stack` has more than {} values beside its default, and each takes an engine of its own",
+                    limits::ENGINES_OF_OTHER_STACKS
+                ),
+            )
+            .with_help("Give tools the same `stack`."));
+        }
+        let cache = Arc::clone(&self.cache);
+        let engine = Arc::new(Engine::new(&self.options, cache, count_fuel, stack_bytes)?);
+        others.push(Other {
+            count_fuel,
+            stack_bytes,
+            engine: Arc::clone(&engine),
+        });
+        Ok(engine)
     }
 
     pub(crate) fn report(&self) -> EngineReport {

@@ -33,8 +33,11 @@ pub const TABLE_ELEMENTS: usize = 100_000;
 /// Bytes of metadata of one core instance and of one component instance: 1 MiB.
 pub const INSTANCE_METADATA_BYTES: usize = 1 << 20;
 
-/// The guest's stack in bytes: 512 KiB. A deeper recursion traps.
+/// The guest's stack in bytes, unless the policy's limit `stack` says otherwise: 512 KiB. A deeper recursion traps.
 pub const WASM_STACK_BYTES: usize = 512 << 10;
+
+/// Engines that a host has for tools whose limit `stack` is not the default: each value takes one of its own.
+pub const ENGINES_OF_OTHER_STACKS: usize = 6;
 
 /// The whole stack of a call, host functions included, in bytes: 2 MiB.
 pub const ASYNC_STACK_BYTES: usize = 2 << 20;

@@ -326,6 +326,50 @@ async fn a_call_too_many_is_busy_after_a_bounded_wait() {
 }
 
 #[tokio::test]
+async fn a_stack_is_as_large_as_the_policy_says() {
+    const DEEPER: &str = "(func $deeper (param $n i32) (result i32)
+        (if (result i32) (local.get $n)
+          (then (i32.add (call $deeper (i32.sub (local.get $n) (i32.const 1))) (i32.const 1)))
+          (else (i32.const 0))))";
+    let body = format!("(drop (call $deeper (i32.const 3000))) {ECHO}");
+    let mut policy = String::new();
+    for (name, kib) in [("small", 16), ("large", 1024)] {
+        policy += &format!("[tool.{name}.limits]\nstack = \"{kib}KiB\"\n");
+    }
+    let host = builder(&policy).build().unwrap();
+    for name in ["small", "plain", "large"] {
+        host.load_bytes(name, tool(DEEPER, &body)).await.unwrap();
+    }
+    for name in ["plain", "large"] {
+        let result = host.call(call(name)).await.unwrap();
+        assert_eq!(result.text(), "{\"a\":1}", "{name}");
+    }
+    let result = host.call(call("small")).await.unwrap();
+    assert_eq!(kind(&result), ErrorKind::Trap);
+    assert!(
+        result.text().ends_with("its limit `stack` is 16KiB"),
+        "{}",
+        result.text()
+    );
+}
+
+#[tokio::test]
+async fn stacks_of_very_many_sizes_are_refused() {
+    let policy: String = (1..=7)
+        .map(|n| format!("[tool.t{n}.limits]\nstack = \"{n}KiB\"\n"))
+        .collect();
+    let host = builder(&policy).build().unwrap();
+    for n in 1..=6 {
+        host.load_bytes(format!("t{n}"), tool("", ECHO))
+            .await
+            .unwrap();
+    }
+    let error = host.load_bytes("t7", tool("", ECHO)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidPolicy);
+    assert!(error.message().contains("`stack`"), "{error}");
+}
+
+#[tokio::test]
 async fn a_rate_holds() {
     let (host, _) = host_with("[tool.t.limits]\nrate = \"2/h\"", ECHO).await;
     assert!(!host.call(call("t")).await.unwrap().is_error());

@@ -607,8 +607,7 @@ fn header_fields_that_a_guest_makes_are_bounded() {
         }
     }
     let error = last
-        .err()
-        .expect("100 KiB do not fit")
+        .expect_err("100 KiB do not fit")
         .downcast()
         .unwrap_err();
     assert!(
