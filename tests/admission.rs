@@ -12,7 +12,7 @@ mod common;
 
 use std::time::{Duration, Instant};
 
-use common::{cache, guest};
+use common::{builder, guest, isolation};
 use futures_util::future::join_all;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
@@ -23,9 +23,8 @@ const AT_LAST: Duration = Duration::from_secs(60);
 
 /// A host with the default number of places, a tool that sleeps for ever and an honest one.
 async fn host(policy: &str) -> ToolHost {
-    let host = ToolHost::builder()
+    let host = builder(isolation())
         .policy(Policy::from_toml(policy).unwrap())
-        .cache_dir(cache())
         .build()
         .unwrap();
     for name in ["sleep", "env"] {

@@ -100,17 +100,17 @@ impl Engine {
         })
     }
 
-    /// The engine of a worker process, with room for one call and nothing kept.
+    /// The engine of a worker process, with room for one call and nothing kept, whose guest has a stack of so many bytes.
     ///
     /// # Errors
     ///
     /// `internal` where it cannot start.
-    pub(crate) fn of_worker(count_fuel: bool) -> Result<Self> {
+    pub(crate) fn of_worker(count_fuel: bool, stack_bytes: u64) -> Result<Self> {
         let options = EngineOptions {
             concurrency: 1,
             ..EngineOptions::default()
         };
-        Self::new(&options, Arc::new(Cache::off()), count_fuel)
+        Self::new(&options, Arc::new(Cache::off()), count_fuel, stack_bytes)
     }
 
     /// What the cache keeps of a component, as bytes that only [`load`](Self::load) can use.
@@ -178,8 +178,8 @@ struct Other {
     engine: Arc<Engine>,
 }
 
-/// The guest's stack unless a policy says otherwise.
-const STACK: u64 = limits::WASM_STACK_BYTES as u64;
+/// The guest's stack in bytes, unless a policy says otherwise.
+pub(crate) const STACK: u64 = limits::WASM_STACK_BYTES as u64;
 
 impl Engines {
     pub(crate) fn new(options: EngineOptions) -> Result<Self> {

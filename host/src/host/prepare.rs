@@ -9,7 +9,7 @@ use crate::{
     Error, ErrorKind, Result,
     capability::files::FileRoots,
     confine::{ConfinementLevel, ConfinementReport},
-    engine::{Engine, hex},
+    engine::{Engine, STACK, hex},
     package::Package,
     sandbox::{Executor, Prepared, check_imports},
     worker::{Crew, Pool},
@@ -130,13 +130,11 @@ impl Shared {
     ) -> Result<Arc<dyn Executor>> {
         let grants = roots.grants();
         let builtin = is_builtin(package);
-        let count_fuel = grants.limits().fuel.is_some();
-        let engine = match count_fuel {
-            true => self.engines.fuel()?,
-            false => self.engines.fast(),
-        };
+        let limits = grants.limits();
+        let count_fuel = limits.fuel.is_some();
         match self.isolating.of(grants, builtin)? {
             Isolation::Thread => {
+                let engine = &self.engines.with_stack(count_fuel, limits.stack)?;
                 let component = match &self.isolating.pool {
                     Some(pool) if !builtin => {
                         engine.load(&compiled(engine, pool, package, count_fuel)?)?
@@ -147,6 +145,8 @@ impl Shared {
             }
             Isolation::Process => {
                 let pool = self.isolating.pool(grants.package())?;
+                // A worker has the stack of its tool; what is compiled does not depend on it.
+                let engine = &self.engines.with_stack(count_fuel, STACK)?;
                 let compiled = compiled(engine, pool, package, count_fuel)?;
                 let crew = Crew::of_tools(pool, roots, &compiled, count_fuel)?;
                 self.isolating.check(grants.package(), crew.report())?;

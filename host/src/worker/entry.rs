@@ -28,7 +28,7 @@ use crate::{
     Error, ErrorKind, Result,
     capability::{files::HeldRoots, holdings::Holdings},
     confine::{self, Access, ConfinementReport, Plan},
-    engine::{Engine, config, limits},
+    engine::{self, Engine, config, limits},
     sandbox::{Prepared, Program},
 };
 
@@ -195,6 +195,7 @@ fn serve(
 ) -> Result<(), Ended> {
     let internal =
         |what: &str, error: io::Error| Error::new(ErrorKind::Internal, format!("{what}: {error}"));
+    let stack_bytes = holdings.limits.stack;
     let scratch = (holdings.scratch.is_some() && !dirs.is_empty()).then(|| dirs.remove(0));
     let held = HeldRoots::received(holdings, dirs, scratch)?;
     // Made before the walls go up: its driver opens sockets of its own. It starts no thread.
@@ -205,7 +206,7 @@ fn serve(
         .build()
         .map_err(|error| internal("no runtime can be made", error))?;
     let report = confine(welcome, Some(&held));
-    let engine = Arc::new(Engine::of_worker(welcome.count_fuel)?);
+    let engine = Arc::new(Engine::of_worker(welcome.count_fuel, stack_bytes)?);
     let compiled = files::content(artefact, limits::CACHE_ENTRY_BYTES)
         .map_err(|error| internal("the compiled component cannot be read", error))?;
     let component = engine.load(&compiled)?;
@@ -237,7 +238,8 @@ fn compile(
         return Err(WireError::OutOfTurn("no file was handed over for what is compiled").into());
     };
     let report = confine(welcome, None);
-    let engine = Engine::of_worker(welcome.count_fuel)?;
+    // What is compiled does not depend on the stack that it will run with.
+    let engine = Engine::of_worker(welcome.count_fuel, engine::STACK)?;
     write_blocking(&mut &*stream, &Answer::Ready(report))?;
     let component =
         files::content(component, u64::MAX).map_err(|error| Ended::Stream(error.into()))?;
