@@ -267,6 +267,17 @@ impl Guard {
         }
     }
 
+    /// The system directory that one with these ancestors, itself the first, is part of. Where a part of one is mounted
+    /// elsewhere, the device gives it away.
+    fn system_part(&self, chain: &[Identity]) -> Option<&'static str> {
+        let own = chain.first()?;
+        let separate = |its: &Identity| self.top.is_some_and(|top| !top.shares_device(its));
+        let part =
+            |its: &Identity| chain.contains(its) || (separate(its) && own.shares_device(its));
+        let found = self.system.iter().find(|(_, its)| part(its));
+        found.map(|(system, _)| *system)
+    }
+
     /// Opens a directory and looks at what was opened, in this order, so that nothing can be exchanged in between.
     fn open(&self, path: &Path) -> Result<File, String> {
         let dir = open(path).map_err(|error| explain(path, &error))?;
@@ -275,10 +286,8 @@ impl Guard {
         if Some(own) == self.top {
             return Err("it is the root of the whole file system".into());
         }
-        for (system, its) in &self.system {
-            if chain.contains(its) {
-                return Err(format!("it is part of the system directory {system}"));
-            }
+        if let Some(system) = self.system_part(&chain) {
+            return Err(format!("it is part of the system directory {system}"));
         }
         if is_system(&dir).map_err(|error| format!("its file system is unknown: {error}"))? {
             return Err("it is on a file system of the kernel, not on a disk".into());

@@ -11,6 +11,22 @@ pub(super) struct Identity {
     inode: u64,
 }
 
+impl Identity {
+    /// Whether both are on one file system.
+    pub(super) fn shares_device(&self, other: &Self) -> bool {
+        self.device == other.device
+    }
+
+    /// Something that is nowhere else on the same file system.
+    #[cfg(test)]
+    pub(super) fn other_on_the_device(&self) -> Self {
+        Self {
+            inode: u64::MAX,
+            ..*self
+        }
+    }
+}
+
 pub(super) fn identity(file: impl AsFd) -> io::Result<Identity> {
     let stat = fstat(file)?;
     Ok(Identity {

@@ -54,7 +54,22 @@ fn system_directories_are_refused_under_every_name() {
         ("/dev", "/dev"),
         ("/dev/shm", "/dev"),
         ("/dev/fd", "/proc"),
+        ("/proc/self/root", "root of the whole"),
+        ("/proc/self/root/proc", "/proc"),
+        ("/proc/thread-self", "/proc"),
+        ("/proc/sys/kernel", "/proc"),
+        ("/./proc//self", "/proc"),
+        ("top/dev/../proc", "/proc"),
+        ("/sys/fs", "/sys"),
+        ("/sys/fs/cgroup", "/sys"),
+        ("/sys/devices", "/sys"),
+        ("top/sys", "/sys"),
+        ("/dev/pts", "/dev"),
+        ("/dev/mqueue", "/dev"),
+        ("top/dev/pts", "/dev"),
         ("/run", "/run"),
+        ("/run/lock", "/run"),
+        ("/run/user", "/run"),
         ("/var/run", "/run"),
     ] {
         if !base.join(host).exists() {
@@ -63,6 +78,18 @@ fn system_directories_are_refused_under_every_name() {
         let message = refused(base, host, &rules);
         assert!(message.contains(why), "{host}: {message}");
     }
+}
+
+/// A mount of a part of `/dev` somewhere else has another path, and its parents are others; its device is the same.
+#[test]
+fn a_part_of_a_system_directory_that_is_mounted_elsewhere_is_known_by_its_device() {
+    let guard = Guard::new(&RootRules::default());
+    let of = |path: &str| identity(&super::open(Path::new(path)).unwrap()).unwrap();
+    let (top, dev) = (of("/"), of("/dev"));
+    let elsewhere = [dev.other_on_the_device(), of("/usr"), top];
+    let separate = dev.other_on_the_device() != top.other_on_the_device();
+    assert_eq!(guard.system_part(&elsewhere).is_some(), separate);
+    assert_eq!(guard.system_part(&[of("/usr"), top]), None);
 }
 
 #[cfg(target_os = "linux")]
