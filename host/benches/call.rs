@@ -1,5 +1,5 @@
-//! A whole call through the host, against the floor: the same component, the same engine settings, a fresh store and
-//! nothing else. Both are measured in one run, so that the ratio means something on a noisy machine.
+//! A whole call through the host, in its own process and in a worker, against the floor: the same component, the same
+//! engine settings, a fresh store and nothing else. All are measured in one run, so that the ratio means something on a noisy machine.
 //!
 //! The host adds what the floor leaves away: finding the tool, checking its input, the policy's decision, limits, the
 //! record of what was touched, the audit record and the clean result.
@@ -20,7 +20,7 @@ use std::{fs, path::Path, time::Duration};
 use criterion::Criterion;
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
-use toolcell::{ToolCall, ToolHost, audit::FileAudit, testing};
+use toolcell::{Isolation, ToolCall, ToolHost, audit::FileAudit, testing, worker::Workers};
 use wasmtime::{
     Engine, Store, UpdateDeadline,
     component::{Component, Linker},
@@ -101,14 +101,17 @@ impl Floor {
     }
 }
 
-async fn host(dir: &Path, subject: &Subject) -> ToolHost {
+async fn host(dir: &Path, subject: &Subject, isolation: Isolation) -> ToolHost {
     let policy = format!(
         "[tool.files]\nfiles = [{{ host = {:?}, guest = \"/work\", access = \"read\" }}]\n",
         dir.join("work").display().to_string()
     );
-    let audit = FileAudit::open(&dir.join("audit.jsonl"), std::time::SystemTime::now).unwrap();
+    let log = dir.join(format!("audit-{isolation}.jsonl"));
+    let audit = FileAudit::open(&log, std::time::SystemTime::now).unwrap();
     let host = testing::builder(&policy)
         .unwrap()
+        .default_isolation(isolation)
+        .workers(Workers::program(common::worker()))
         .audit(audit)
         .build()
         .unwrap();
@@ -157,16 +160,18 @@ fn measure(criterion: &mut Criterion, runtime: &Runtime, dir: &Path, subject: &S
             .to_async(runtime)
             .iter(|| floor.call(&work, subject.tool, &input));
     });
-    let host = runtime.block_on(host(dir, subject));
-    group.bench_function("host", |bencher| {
-        bencher.to_async(runtime).iter(async || {
-            let result = host
-                .call(ToolCall::new(subject.public, subject.input.clone()))
-                .await
-                .unwrap();
-            assert!(!result.is_error(), "{result:?}");
+    for (name, isolation) in [("host", Isolation::Thread), ("worker", Isolation::Process)] {
+        let host = runtime.block_on(host(dir, subject, isolation));
+        group.bench_function(name, |bencher| {
+            bencher.to_async(runtime).iter(async || {
+                let result = host
+                    .call(ToolCall::new(subject.public, subject.input.clone()))
+                    .await
+                    .unwrap();
+                assert!(!result.is_error(), "{result:?}");
+            });
         });
-    });
+    }
     group.finish();
 }
 
@@ -198,15 +203,16 @@ fn main() {
     criterion.final_summary();
 
     println!(
-        "\n{:<12} {:>12} {:>12} {:>8}",
-        "p50 in µs", "floor", "host", "ratio"
+        "\n{:<12} {:>12} {:>12} {:>8} {:>12}",
+        "p50 in µs", "floor", "host", "ratio", "worker"
     );
     for subject in &subjects {
         let floor = median(&results, subject.name, "floor");
         let host = median(&results, subject.name, "host");
-        if let (Some(floor), Some(host)) = (floor, host) {
+        let worker = median(&results, subject.name, "worker");
+        if let (Some(floor), Some(host), Some(worker)) = (floor, host, worker) {
             println!(
-                "{:<12} {floor:>12.1} {host:>12.1} {:>7.2}x",
+                "{:<12} {floor:>12.1} {host:>12.1} {:>7.2}x {worker:>12.1}",
                 subject.name,
                 host / floor
             );
