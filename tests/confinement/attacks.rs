@@ -23,7 +23,7 @@ use std::{
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use toolcell::{
     ConfinementReport,
-    testing::confine::{Access, Plan, apply, close_inherited},
+    testing::confine::{Access, Plan, apply, cgroup::MemoryCgroup, close_inherited},
 };
 
 use crate::stage::{CANARY, Scene, WON};
@@ -307,6 +307,18 @@ const ATTACKS: &[(&str, Attack)] = &[
         io::stdin().read_line(&mut String::new()).map(drop)
     }),
     ("start_and_wait", start_and_wait),
+    ("end_with_a_group", |scene| {
+        let child = Command::new(std::env::current_exe()?)
+            .args([crate::stage::CHILD, "outlive_parent", "down"])
+            .arg(std::process::id().to_string())
+            .arg(&scene.dir)
+            .spawn()?;
+        let group = MemoryCgroup::around(child.id(), CGROUP).map_err(io::Error::other)?;
+        println!("{group:?}");
+        // As where a host ends with its workers waiting.
+        std::mem::forget(group);
+        Ok(())
+    }),
     ("system_call", |scene| {
         let number = scene.more[0].parse::<libc::c_long>().unwrap();
         let arguments = [&scene.more[1], &scene.more[2]].map(|text| text.parse::<u64>().unwrap());

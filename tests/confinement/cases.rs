@@ -40,6 +40,10 @@ pub(crate) const ALL: &[Test] = &[
         "a_control_group_limits_all_memory",
         a_control_group_limits_all_memory,
     ),
+    (
+        "no_control_group_is_left_behind",
+        no_control_group_is_left_behind,
+    ),
     ("limits_cannot_be_raised", limits_cannot_be_raised),
     ("no_core_is_dumped", no_core_is_dumped),
     (
@@ -267,6 +271,36 @@ fn a_control_group_limits_all_memory() {
         return;
     }
     assert_eq!(ended(true), Fate::Killed(libc::SIGKILL));
+}
+
+fn no_control_group_is_left_behind() {
+    if !Kernel::probe().memory_cgroup.is_reached() {
+        println!("no control group can be made here");
+        return;
+    }
+    let stage = Stage::new();
+    let mut parent = stage
+        .command("end_with_a_group", Wall::Down, &[])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // The process in the group waits for this to be closed, and outlives its parent if it is let.
+    let input = parent.stdin.take();
+    let mut output = BufReader::new(parent.stdout.take().unwrap());
+    let group = loop {
+        let mut line = String::new();
+        output.read_line(&mut line).unwrap();
+        if let Some((_, dir)) = line.split_once("dir: ") {
+            break dir
+                .trim_end_matches([' ', '}', '\n'])
+                .trim_matches('"')
+                .to_owned();
+        }
+    };
+    assert!(parent.wait().unwrap().success());
+    assert!(!fs::exists(&group).unwrap(), "{group} is still there");
+    drop(input);
 }
 
 fn limits_cannot_be_raised() {

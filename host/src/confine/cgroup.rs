@@ -4,10 +4,14 @@
 //! said and the worker runs without.
 
 use std::{
+    collections::BTreeSet,
     fs, io,
     path::{Path, PathBuf},
     process,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Mutex, MutexGuard, Once, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use super::Step;
@@ -15,8 +19,15 @@ use super::Step;
 /// Every group made here is called so, then the host's process id and a number.
 const PREFIX: &str = "toolcell-";
 
-/// A control group with a memory limit. Dropped, it is removed; the process in it must have ended by then, else the
-/// group stays until a later host finds it empty.
+/// The groups of this process.
+static GROUPS: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+
+fn groups() -> MutexGuard<'static, BTreeSet<PathBuf>> {
+    GROUPS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A control group with a memory limit. Dropped, it is removed, if the process in it has ended by then. What is left at
+/// the end of this process is killed and removed then; what is left of one that was killed itself, a later host removes.
 #[derive(Debug)]
 pub struct MemoryCgroup {
     dir: PathBuf,
@@ -43,6 +54,8 @@ impl MemoryCgroup {
         let name = format!("{PREFIX}{}-{number}", process::id());
         let dir = base.dir.join(name);
         fs::create_dir(&dir).map_err(|error| format!("a control group: {error}"))?;
+        at_exit();
+        groups().insert(dir.clone());
         // From here on dropping removes it.
         let group = Self { dir };
         let bytes = bytes.to_string();
@@ -71,8 +84,53 @@ impl MemoryCgroup {
 
 impl Drop for MemoryCgroup {
     fn drop(&mut self) {
-        // Busy while a process is in it: then a later sweep removes it.
-        let _ = fs::remove_dir(&self.dir);
+        // Busy while a process is in it: then it is removed at the end.
+        if fs::remove_dir(&self.dir).is_ok() {
+            groups().remove(&self.dir);
+        }
+    }
+}
+
+/// Sees to it, once, that nothing is left behind when this process ends by itself.
+fn at_exit() {
+    static REGISTERED: Once = Once::new();
+    REGISTERED.call_once(|| {
+        #[cfg(target_os = "linux")]
+        #[expect(
+            unsafe_code,
+            reason = "no safe library registers work for the end of a process"
+        )]
+        // SAFETY: the function unwinds nowhere and uses only what is static.
+        unsafe {
+            libc::atexit(remove_all);
+        }
+    });
+}
+
+#[cfg(target_os = "linux")]
+extern "C" fn remove_all() {
+    /// The longest that the end of this process waits for the processes in its groups, in milliseconds.
+    const LAST_MILLIS: u32 = 100;
+    let left = std::mem::take(&mut *groups());
+    for dir in &left {
+        let inside = fs::read_to_string(dir.join("cgroup.procs")).unwrap_or_default();
+        // They would die with this process all the same, but then nobody would be left to remove the group.
+        for pid in inside.lines().filter_map(|line| line.parse().ok()) {
+            if let Some(pid) = rustix::process::Pid::from_raw(pid) {
+                let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+            }
+        }
+    }
+    let mut left: Vec<&PathBuf> = left.iter().collect();
+    for _ in 0..LAST_MILLIS {
+        left.retain(|dir| {
+            let removed = fs::remove_dir(dir);
+            removed.is_err_and(|error| error.kind() != io::ErrorKind::NotFound)
+        });
+        if left.is_empty() {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(1));
     }
 }
 
