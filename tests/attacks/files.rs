@@ -325,77 +325,79 @@ attack! { f17:
     attack_f17_is_seen_without_its_defence = UNDEFENDED,
 }
 
+/// Names that are one for some file systems, or none.
+const NAUGHTY: &[&str] = &[
+    ".ENV",
+    ".Env",
+    ".env",
+    "caf\u{e9}",
+    "cafe\u{301}",
+    "\u{212a}",
+    "k",
+    "K",
+    "\u{130}",
+    "i\u{307}",
+    "stra\u{df}e",
+    "STRASSE",
+    "con",
+    "CON",
+    "nul",
+    "NUL.txt",
+    "aux",
+    "COM1",
+    "lpt1.txt",
+    "a:b",
+    "a::$DATA",
+    "trailing.",
+    "trailing ",
+    "trailing",
+    "a\\b",
+    "..\\outside\\.env",
+    "%2e%2e",
+    "...",
+    "~",
+    "~1",
+    "ENV~1",
+    "\u{202e}vne.",
+    "\u{200b}.env",
+    "-rf",
+    "*",
+    "?",
+    "<",
+    "|",
+    "\"",
+    "'",
+    "$(x)",
+    "`x`",
+    "a\nb",
+    "\u{7f}",
+    "\u{1b}[2J",
+];
+
 /// F11: names that another file system takes for the same, or for a device. Each is its own file, and a file outside
 /// that one of them could mean stays as it is.
 async fn f11(run: Run) -> Spoils {
     let stage = Stage::new(run, &write_work(run, "paths"), &["outside/.env", "work/"])
         .load(&["paths"])
         .await;
-    let names = [
-        ".ENV",
-        ".Env",
-        ".env",
-        "caf\u{e9}",
-        "cafe\u{301}",
-        "\u{212a}",
-        "k",
-        "K",
-        "\u{130}",
-        "i\u{307}",
-        "stra\u{df}e",
-        "STRASSE",
-        "con",
-        "CON",
-        "nul",
-        "NUL.txt",
-        "aux",
-        "COM1",
-        "lpt1.txt",
-        "a:b",
-        "a::$DATA",
-        "trailing.",
-        "trailing ",
-        "trailing",
-        "a\\b",
-        "..\\outside\\.env",
-        "%2e%2e",
-        "...",
-        "~",
-        "~1",
-        "ENV~1",
-        "\u{202e}vne.",
-        "\u{200b}.env",
-        "-rf",
-        "*",
-        "?",
-        "<",
-        "|",
-        "\"",
-        "'",
-        "$(x)",
-        "`x`",
-        "a\nb",
-        "\u{7f}",
-        "\u{1b}[2J",
-    ];
     let base = if run.defended { "/work" } else { "/outside" };
     let root = stage.path(base.trim_start_matches('/'));
     let mut spoils = Vec::new();
-    for name in names {
+    for name in NAUGHTY {
         let path = format!("{base}/{name}");
         let written = stage
             .call("paths_write", json!({ "path": path, "text": name }))
             .await;
-        if !written.is_error() && fs::read_to_string(root.join(name)).ok().as_deref() != Some(name)
+        if !written.is_error() && fs::read_to_string(root.join(name)).ok().as_deref() != Some(*name)
         {
             spoils.push(format!("{name:?} was written to another file"));
         }
     }
-    for name in names {
+    for name in NAUGHTY {
         let read = stage
             .text("paths_read", json!({ "path": format!("{base}/{name}") }))
             .await;
-        if read != name {
+        if read != *name {
             spoils.push(format!("{name:?} holds {read:?}"));
         }
     }

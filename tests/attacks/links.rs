@@ -101,6 +101,48 @@ attack! { f3:
     attack_f3_is_seen_without_its_defence = UNDEFENDED,
 }
 
+/// Ways through the links of F4.
+const LINKS: &[&str] = &[
+    "dir",
+    "file",
+    "twice",
+    "sub/up",
+    "sub/up/dir",
+    "sub/up/../outside",
+    "slashed",
+    "dangling",
+    "self/../outside",
+    "self/dir",
+    "winding",
+    "absolute",
+    "./dir",
+    "sub/../dir",
+    "deep/er/../../dir",
+];
+
+/// What may stand behind a link.
+const SLASHES: &[&str] = &[
+    "",
+    "/",
+    "//",
+    "///",
+    "/.",
+    "/./",
+    "/./.",
+    "/..",
+    "/../",
+    "/../outside/",
+    "/../outside/secret",
+    "/secret",
+    "/secret/",
+    "//secret",
+    "/./secret",
+    "/./secret/",
+    "/sub/../secret",
+    "/sub/secret",
+    "/sub//secret/.",
+];
+
 /// F4: links in every arrangement, with slashes behind them, opened with every kind of flags.
 async fn f4(run: Run) -> Spoils {
     let stage = yard(run, "escape").await;
@@ -121,44 +163,8 @@ async fn f4(run: Run) -> Spoils {
     }
     let before = tree(&stage.path("outside"));
     let mut paths = Vec::new();
-    for link in [
-        "dir",
-        "file",
-        "twice",
-        "sub/up",
-        "sub/up/dir",
-        "sub/up/../outside",
-        "slashed",
-        "dangling",
-        "self/../outside",
-        "self/dir",
-        "winding",
-        "absolute",
-        "./dir",
-        "sub/../dir",
-        "deep/er/../../dir",
-    ] {
-        for slash in [
-            "",
-            "/",
-            "//",
-            "///",
-            "/.",
-            "/./",
-            "/./.",
-            "/..",
-            "/../",
-            "/../outside/",
-            "/../outside/secret",
-            "/secret",
-            "/secret/",
-            "//secret",
-            "/./secret",
-            "/./secret/",
-            "/sub/../secret",
-            "/sub/secret",
-            "/sub//secret/.",
-        ] {
+    for link in LINKS {
+        for slash in SLASHES {
             paths.push(format!("/work/{link}{slash}"));
         }
     }

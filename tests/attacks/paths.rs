@@ -108,60 +108,63 @@ pub(crate) fn climbing() -> Vec<String> {
     paths
 }
 
+/// What may stand before an absolute path.
+const BEFORE: &[&str] = &[
+    "",
+    "/",
+    "//",
+    "/./",
+    "/../",
+    "/../../",
+    "\\",
+    "file://",
+    "file:///",
+    "file:",
+    "/proc/self/root/",
+    "/proc/self/cwd/",
+    "/proc/1/root/",
+    "/dev/fd/3/",
+    "/proc/self/fd/3/",
+    "/proc/thread-self/root/",
+    "//?/",
+    "\\\\?\\",
+    "\\\\.\\",
+    "//localhost/",
+    "C:/",
+    "C:\\",
+    "unix:",
+    "/..;/",
+    "/%2e%2e/",
+    "/%2f/",
+    "\u{2215}",
+    "\u{ff0f}",
+    "/\u{200b}/",
+    "~/../..",
+    "~root/../",
+    "$HOME/../../",
+    "/work//",
+    "/work/./",
+    "/work//../",
+    "/work/../",
+    "/work\0/",
+    "/work/file:///",
+    "/workaround/../",
+];
+
 /// Absolute paths that mean `target`, an absolute path on the host, to somebody.
 pub(crate) fn absolute(target: &str) -> Vec<String> {
     let relative = target.trim_start_matches('/');
-    let mut paths: Vec<String> = [
-        "",
-        "/",
-        "//",
-        "/./",
-        "/../",
-        "/../../",
-        "\\",
-        "file://",
-        "file:///",
-        "file:",
-        "/proc/self/root/",
-        "/proc/self/cwd/",
-        "/proc/1/root/",
-        "/dev/fd/3/",
-        "/proc/self/fd/3/",
-        "/proc/thread-self/root/",
-        "//?/",
-        "\\\\?\\",
-        "\\\\.\\",
-        "//localhost/",
-        "C:/",
-        "C:\\",
-        "unix:",
-        "/..;/",
-        "/%2e%2e/",
-        "/%2f/",
-        "\u{2215}",
-        "\u{ff0f}",
-        "/\u{200b}/",
-        "~/../..",
-        "~root/../",
-        "$HOME/../../",
-        "/work//",
-        "/work/./",
-        "/work//../",
-        "/work/../",
-        "/work\0/",
-        "/work/file:///",
-        "/workaround/../",
-    ]
-    .iter()
-    .flat_map(|before| {
-        [
-            format!("{before}{relative}"),
-            format!("{before}/{relative}"),
-            format!("{before}{relative}/"),
-            format!("{before}{relative}\0"),
-        ]
-    })
-    .collect();
+    let mut paths: Vec<String> = BEFORE
+        .iter()
+        .flat_map(|before| {
+            [
+                format!("{before}{relative}"),
+                format!("{before}/{relative}"),
+                format!("{before}{relative}/"),
+                format!("{before}{relative}\0"),
+            ]
+        })
+        .collect();
     paths.push(target.to_owned());
     paths.push(target.replace('/', "//"));
     paths.push(target.replace('/', "/./"));

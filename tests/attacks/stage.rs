@@ -68,6 +68,15 @@ where
     F: Future<Output = Spoils>,
     A: FnOnce(Run) -> F + Send,
 {
+    stage_for(AT_LAST, run, attack);
+}
+
+/// The same for an attack that takes its time.
+pub(crate) fn stage_for<F, A>(at_last: Duration, run: Run, attack: A)
+where
+    F: Future<Output = Spoils>,
+    A: FnOnce(Run) -> F + Send,
+{
     // A thread of its own: a filter of system calls can never be taken off again, and whatever the runtime starts
     // inherits it.
     let spoils = thread::scope(|scope| {
@@ -81,7 +90,7 @@ where
                 .build()
                 .unwrap();
             let spoils = runtime.block_on(async {
-                tokio::time::timeout(AT_LAST, attack(run))
+                tokio::time::timeout(at_last, attack(run))
                     .await
                     .expect("an attack ends")
             });
