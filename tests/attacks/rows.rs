@@ -140,19 +140,26 @@ const FILES: &[Row] = &[
     row(
         "F14",
         "filling the disk with bytes, files and holes",
-        "quotas of the call are charged before anything is written",
+        "quotas of the call are charged before anything is written, and some of the disk stays free",
         &[
             "written_bytes_end_the_call_at_the_quota",
             "created_names_end_the_call_at_the_quota",
             "growth_without_content_counts_as_written",
             "the_disk_is_not_filled",
+            "some_of_the_disk_is_left_free",
+            "a_full_disk_ends_the_call_before_anything_is_written",
         ],
     ),
     row(
         "F15",
         "files that a person's programs obey: hooks, start-up files, settings of editors and agents",
         "a list of guarded places inside write grants, unless the grant unlocks them",
-        &["the_guide_lists_every_place"],
+        &[
+            "the_guide_lists_every_place",
+            "guarded_places_are_not_changed_in_any_way_under_any_spelling",
+            "no_path_leads_around_the_names",
+            "what_a_grant_unlocks_is_open_and_nothing_else",
+        ],
     ),
     row(
         "F16",
@@ -179,7 +186,10 @@ const FILES: &[Row] = &[
         "F19",
         "looking for what other calls left in their scratch directories",
         "a directory for each call, deleted with it",
-        &[],
+        &[
+            "every_call_has_its_own_and_nothing_stays",
+            "what_a_dead_host_left_is_deleted_and_what_a_living_one_has_is_not",
+        ],
     ),
 ];
 
@@ -198,7 +208,10 @@ const RESOURCES: &[Row] = &[
         "R2",
         "sleeping for ever",
         "one deadline around the whole call",
-        &["sleeping_ends_at_the_deadline"],
+        &[
+            "sleeping_ends_at_the_deadline",
+            "what_never_ends_is_killed_at_its_deadline",
+        ],
     ),
     row(
         "R3",
@@ -249,7 +262,10 @@ const RESOURCES: &[Row] = &[
         "R9",
         "components that are small and expensive to compile",
         "compiled in a worker of its own, within limits of time, computing and memory",
-        &["a_large_file_is_refused_before_it_is_read"],
+        &[
+            "a_large_file_is_refused_before_it_is_read",
+            "what_takes_too_long_to_compile_is_no_component",
+        ],
     ),
     row(
         "R10",
@@ -274,13 +290,15 @@ const RESOURCES: &[Row] = &[
         &[
             "a_call_too_many_is_busy_after_a_bounded_wait",
             "more_calls_than_places_wait_for_their_turn",
+            "sixty_four_sleepers_do_not_hold_up_an_honest_call",
+            "a_flood_of_one_tool_is_nothing_to_its_neighbour",
         ],
     ),
     row(
         "R13",
         "a system call that hangs and cannot be cancelled",
         "a worker is killed at the deadline; in a thread the call ends, and the thread stays until the system lets it go",
-        &[],
+        &["a_worker_that_does_not_listen_any_more_is_killed_at_the_deadline"],
     ),
     row(
         "R14",
