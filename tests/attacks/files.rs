@@ -475,12 +475,19 @@ async fn f19(run: Run) -> Spoils {
             .filter(|line| line.starts_with("list") && line.matches("own").count() > 1);
         spoils.extend(others.map(str::to_owned));
     }
-    // Each host has a directory there in which calls get theirs.
+    // Each host has a directory there, and each worker one in it, in which calls get theirs.
     for name in ["scratch", "shared"] {
         let home = dir.path().join(name);
         let left = tree(&home).into_keys().filter(|path| {
-            let below = Path::new(path).strip_prefix(&home).unwrap();
-            below.components().count() > 1
+            let below: Vec<_> = Path::new(path)
+                .strip_prefix(&home)
+                .unwrap()
+                .iter()
+                .collect();
+            let worker = below
+                .last()
+                .is_some_and(|name| name.to_string_lossy().starts_with("worker-"));
+            below.len() > 2 || (below.len() == 2 && !worker)
         });
         spoils.extend(left.map(|path| format!("{path} was left behind")));
     }

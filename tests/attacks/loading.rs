@@ -497,7 +497,7 @@ async fn r9(run: Run) -> Spoils {
         let bytes = bomb(shape, if run.defended { 50 } else { 10 });
         let begin = Instant::now();
         let loaded = stage.load_bytes(*shape, bytes).await;
-        if begin.elapsed() > limit + Duration::from_secs(5) || (!run.defended && loaded.is_ok()) {
+        if begin.elapsed() > limit + Duration::from_secs(15) || (!run.defended && loaded.is_ok()) {
             spoils.push(format!(
                 "{shape} kept the compiler busy for {:?}",
                 begin.elapsed()
