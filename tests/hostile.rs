@@ -646,6 +646,7 @@ fn every_guest_is_run_by_a_test() {
         include_str!("hostile.rs"),
         include_str!("mcp.rs"),
         include_str!("plain.rs"),
+        include_str!("workers.rs"),
     ];
     let mut text = sources.concat();
     for part in names(&tests().join("attacks")) {

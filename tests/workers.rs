@@ -13,15 +13,17 @@ mod common;
 use std::{
     collections::BTreeSet,
     fs,
+    io::Write,
     path::Path,
+    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
 use common::{builder, guest, worker};
 use serde_json::{Value, json};
 use toolcell::{
-    ConfinementLevel, Error, ErrorKind, Isolation, Policy, ToolCall, ToolHost, ToolHostBuilder,
-    ToolResult,
+    CallContext, ConfinementLevel, Error, ErrorKind, Isolation, Policy, Stdio, ToolCall, ToolHost,
+    ToolHostBuilder, ToolResult, WasiProgram,
     audit::{AuditRecord, MemoryAudit},
     worker::Workers,
 };
@@ -175,13 +177,14 @@ async fn a_worker_that_is_killed_ends_its_call_alone() {
     };
     let all = children();
     echo(&host).await;
-    for pid in all {
-        signal(pid, rustix::process::Signal::KILL);
+    for pid in &all {
+        signal(*pid, rustix::process::Signal::KILL);
     }
     let result = running.await.unwrap();
     assert_eq!(kind(&result), ErrorKind::Unavailable, "{result:?}");
     assert!(result.text().contains("was killed"), "{result:?}");
     // The other package's worker died while nobody used it.
+    until("they have ended", || children().is_disjoint(&all)).await;
     echo(&host).await;
     until("none is left behind", || {
         all_children().iter().all(|(_, state)| *state != 'Z')
@@ -456,4 +459,87 @@ async fn many_calls_at_once_have_a_worker_each() {
     futures_util::future::join_all(calls).await;
     // The package's own limit on calls at the same time bounds them.
     assert!(all_children().len() <= 16);
+}
+
+/// A stream that a program writes to.
+#[derive(Clone, Default)]
+struct Written(Arc<Mutex<Vec<u8>>>);
+
+impl Written {
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+impl Write for Written {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_program_has_its_streams_files_and_status_wherever_it_runs() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("a.txt"), "from a file\n").unwrap();
+    let component: Arc<[u8]> = fs::read(guest("program")).unwrap().into();
+    let input = "word ".repeat(50_000);
+    let host = making("").build().unwrap();
+    for isolation in Isolation::ALL {
+        for (arguments, status, output, errors) in [
+            (
+                vec!["/data/a.txt"],
+                0,
+                format!("{}from a file\nvalue", input.to_uppercase()),
+                "",
+            ),
+            (
+                vec!["/etc/passwd", "fail"],
+                1,
+                input.to_uppercase(),
+                "failed as asked\n",
+            ),
+        ] {
+            let (stdout, stderr) = (Written::default(), Written::default());
+            let program = WasiProgram {
+                component: Arc::clone(&component),
+                args: std::iter::once("program")
+                    .chain(arguments)
+                    .map(str::to_owned)
+                    .collect(),
+                env: vec![("GIVEN".into(), "value".into())],
+                files: vec![
+                    format!("read:{}=/data", dir.path().display())
+                        .parse()
+                        .unwrap(),
+                ],
+                stdio: Stdio {
+                    stdin: Box::new(std::io::Cursor::new(input.clone().into_bytes())),
+                    stdout: Box::new(stdout.clone()),
+                    stderr: Box::new(stderr.clone()),
+                },
+                isolation: Some(isolation),
+            };
+            let exit = host
+                .run_program(program, &CallContext::default())
+                .await
+                .unwrap();
+            assert_eq!(
+                (exit.status, &exit.failure),
+                (Some(status), &None),
+                "{isolation}: {exit:?}"
+            );
+            assert_eq!(stdout.text(), output, "{isolation}");
+            assert!(
+                stderr.text().ends_with(errors),
+                "{isolation}: {}",
+                stderr.text()
+            );
+        }
+    }
+    until("its workers end with it", || all_children().is_empty()).await;
 }

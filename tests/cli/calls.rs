@@ -338,6 +338,59 @@ fn a_plain_wasi_program_runs_and_its_status_is_ours() {
 }
 
 #[test]
+fn a_program_has_its_streams_and_its_status_in_both_isolations() {
+    let cell = Cell::new();
+    let program = common::guest("program").display().to_string();
+    for isolation in ["process", "thread"] {
+        let run = |argument: &str| {
+            let arguments = [
+                "wasi-run",
+                "--isolation",
+                isolation,
+                "--grant",
+                "read:workspace=/data",
+                &program,
+                argument,
+            ];
+            cell.run_with("hello\n", &arguments)
+        };
+        let shown = run("/data/a.txt").exits(0);
+        assert_eq!(shown.stdout, "HELLO\nfirst\nsecond\n", "{shown}");
+        let shown = run("fail").exits(1);
+        assert_eq!(
+            (shown.stdout.as_str(), shown.stderr.as_str()),
+            ("HELLO\n", "failed as asked\n")
+        );
+    }
+}
+
+#[test]
+fn tools_that_are_not_built_in_run_in_workers_and_what_is_required_holds() {
+    let cell = Cell::empty();
+    let echo = common::guest("echo").display().to_string();
+    let call = |cell: &Cell, more: &[&str]| {
+        let first = ["call", "--component", &echo, "back", r#"{"text":"hello"}"#];
+        cell.run(&[&first, more].concat())
+    };
+    for (more, ran) in [
+        (&[][..], "process"),
+        (&["--isolation", "thread"], "thread"),
+        (&["--require-confinement=partial"], "process"),
+    ] {
+        let shown = call(&cell, more).exits(0);
+        assert_eq!(shown.stdout, "hello\n");
+        let log = std::fs::read_to_string(cell.state("audit.jsonl")).unwrap();
+        let last = log.lines().last().unwrap();
+        assert!(last.contains(&format!("\"isolation\":\"{ran}\"")), "{last}");
+    }
+    let cell = cell.env("TOOLCELL_REQUIRE_CONFINEMENT", "partial");
+    cell.file("policy.toml", "[tool.echo]\nisolation = \"thread\"\n");
+    let shown = call(&cell, &["--policy", "policy.toml"]);
+    assert_ne!(shown.status, Some(0));
+    assert!(shown.stderr.contains("`partial` is required"), "{shown}");
+}
+
+#[test]
 fn an_answer_that_does_not_go_to_a_terminal_stays_as_it_is() {
     let cell = Cell::new();
     let text = "\u{1b}[31mred\u{1b}[0m \u{202e}text\n";

@@ -126,7 +126,7 @@ pub(crate) struct PolicyOptions {
 #[derive(Clone, Copy, Debug, Default, Args)]
 pub(crate) struct WorkerOptions {
     /// Run every tool in a process of its own, and none that the system confines less [without a value: full]
-    #[arg(long, value_name = "full|partial", env = env::REQUIRE_CONFINEMENT, hide_env_values = true, num_args = 0..=1, require_equals = true, default_missing_value = "full", help_heading = "Policy")]
+    #[arg(long, value_name = "full|partial", env = env::REQUIRE_CONFINEMENT, hide_env_values = true, num_args = 0..=1, require_equals = true, default_missing_value = "full", hide_possible_values = true, help_heading = "Policy")]
     pub(crate) require_confinement: Option<Confinement>,
 }
 
