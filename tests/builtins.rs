@@ -1,5 +1,6 @@
 //! The built-in tools as an embedder meets them: through a host, under a policy, with real files and a real server.
 #![allow(
+    clippy::expect_used,
     clippy::indexing_slicing,
     clippy::unwrap_used,
     reason = "helpers of tests"

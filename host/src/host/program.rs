@@ -159,7 +159,7 @@ impl ToolHost {
 /// A program that can be run.
 enum Prepared {
     Here(Program),
-    InWorker(Crew),
+    InWorker(Box<Crew>),
 }
 
 impl Shared {
@@ -185,7 +185,7 @@ impl Shared {
                 let compiled = compiled(engine, pool, &package, false)?;
                 let crew = Crew::of_program(pool, roots, &compiled)?;
                 self.isolating.check(NAME, crew.report())?;
-                Ok(Prepared::InWorker(crew))
+                Ok(Prepared::InWorker(Box::new(crew)))
             }
         }
     }

@@ -46,9 +46,12 @@ const BLOCKING_THREADS: usize = 4;
 /// [`ToolHost`](crate::ToolHost) runs tools in processes of their own:
 ///
 /// ```no_run
-/// fn main() {
+/// fn main() -> std::io::Result<()> {
 ///     toolcell::worker::run_if_worker();
-///     // What the program is for: build a ToolHost, for example in a Tokio runtime that is started here.
+///     tokio::runtime::Runtime::new()?.block_on(async {
+///         // What the program is for: build a ToolHost, load tools and call them.
+///         Ok(())
+///     })
 /// }
 /// ```
 ///
