@@ -1,6 +1,6 @@
-//! The README's first lines, which are how a program embeds the host: they are run here, word for word.
+//! The README's first program, which is how a program embeds the host: it is run here, word for word.
 //!
-//! The tool runs in a worker, and that is this program, started again: so this test has its own `main`.
+//! Its tool runs in a worker, and that is this program, started again: so this test has its own `main`.
 
 #![allow(
     clippy::expect_used,
@@ -13,32 +13,56 @@ mod common;
 #[path = "confinement/harness.rs"]
 mod harness;
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::Path,
+    process::{Command, ExitCode},
+};
 
 use serde_json::json;
 use toolcell::{Policy, ToolCall, ToolHost};
 
-const POLICY: &str = "[default.limits]\ntime = \"10s\"\n";
+/// The argument with which this program is the README's.
+const AS_README: &str = "--as-readme";
 
-/// The README's lines. The directory of this test's process holds `weather.wasm`.
+/// The README's program, in whose directory there are a policy and a tool.
 #[rustfmt::skip]
-async fn example(policy: &str) -> Result<String, Box<dyn std::error::Error>> {
+fn readme() -> Result<(), Box<dyn std::error::Error>> {
     // readme:begin
-    let host = ToolHost::builder().policy(Policy::from_toml(policy)?).build()?;
-    host.load_file("weather.wasm").await?;
-    let result = host.call(ToolCall::new("weather", json!({ "city": "Lisbon" }))).await?;
-    println!("{}", result.text());
+    toolcell::worker::run_if_worker(); // first of all: confined workers are this very program, started again
+    tokio::runtime::Runtime::new()?.block_on(async {
+        let policy = Policy::from_toml(&std::fs::read_to_string("toolcell.toml")?)?;
+        let host = ToolHost::builder().policy(policy).build()?;
+        host.load_file("weather.wasm").await?;
+        let result = host.call(ToolCall::new("weather", json!({ "city": "Lisbon" }))).await?;
+        println!("{}", result.text());
+        Ok(())
+    })
     // readme:end
-    Ok(result.text())
 }
 
-/// The lines of a text without indentation and without the ones that rustdoc hides.
+fn main() -> ExitCode {
+    toolcell::worker::run_if_worker();
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if arguments == [AS_README] {
+        readme().unwrap();
+        return ExitCode::SUCCESS;
+    }
+    harness::run(
+        &arguments,
+        &[
+            (
+                "the_readme_shows_what_runs_here",
+                the_readme_shows_what_runs_here,
+            ),
+            ("it_loads_a_tool_and_calls_it", it_loads_a_tool_and_calls_it),
+        ],
+    )
+}
+
 fn lines(text: &str) -> Vec<&str> {
-    let shown = text
-        .lines()
-        .map(str::trim)
-        .filter(|line| !line.starts_with('#'));
-    shown.filter(|line| !line.is_empty()).collect()
+    let lines = text.lines().map(str::trim);
+    lines.filter(|line| !line.is_empty()).collect()
 }
 
 fn between<'a>(text: &'a str, begin: &str, end: &str) -> &'a str {
@@ -46,42 +70,36 @@ fn between<'a>(text: &'a str, begin: &str, end: &str) -> &'a str {
     rest.split_once(end).expect("the text has an end").0
 }
 
-fn main() -> std::process::ExitCode {
-    toolcell::worker::run_if_worker();
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    harness::run(
-        &arguments,
-        &[
-            (
-                "the_readme_shows_the_lines_that_run_here",
-                the_readme_shows_the_lines_that_run_here,
-            ),
-            ("they_load_a_tool_and_call_it", they_load_a_tool_and_call_it),
-        ],
-    )
-}
-
-fn the_readme_shows_the_lines_that_run_here() {
+fn the_readme_shows_what_runs_here() {
     let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md");
     let readme = fs::read_to_string(readme).unwrap();
-    let block = lines(between(&readme, "```rust", "```"));
-    let shown: Vec<&str> = block
-        .into_iter()
-        .skip_while(|line| !line.starts_with("let host"))
-        .collect();
-    let here = lines(between(
-        include_str!("embedding.rs"),
-        "// readme:begin",
-        "// readme:end",
-    ));
-    assert_eq!(shown, here);
+    let block = between(&readme, "```rust", "```");
+    let (_, body) = block
+        .split_once("fn main()")
+        .expect("it is a whole program");
+    let mut shown = lines(body);
+    shown.remove(0);
+    assert_eq!(shown.pop(), Some("}"));
+    let here = include_str!("embedding.rs");
+    assert_eq!(
+        shown,
+        lines(between(here, "// readme:begin", "// readme:end"))
+    );
 }
 
-#[tokio::main]
-async fn they_load_a_tool_and_call_it() {
+fn it_loads_a_tool_and_calls_it() {
     let dir = tempfile::tempdir().unwrap();
     fs::copy(common::guest("weather"), dir.path().join("weather.wasm")).unwrap();
-    // It is the only test of this file that looks at the directory it runs in.
-    std::env::set_current_dir(dir.path()).unwrap();
-    assert_eq!(example(POLICY).await.unwrap(), "It is sunny in Lisbon.");
+    let policy = "[default.limits]\ntime = \"10s\"\n";
+    fs::write(dir.path().join("toolcell.toml"), policy).unwrap();
+    let ran = Command::new(std::env::current_exe().unwrap())
+        .arg(AS_README)
+        .current_dir(dir.path())
+        .output()
+        .unwrap();
+    assert_eq!(
+        String::from_utf8_lossy(&ran.stdout),
+        "It is sunny in Lisbon.\n",
+        "{ran:?}"
+    );
 }
