@@ -416,6 +416,16 @@ attack! { f11:
     attack_f11_is_seen_without_its_defence = UNDEFENDED,
 }
 
+/// What calls left behind. Each host has a directory there, and each worker one in it, in which calls get theirs.
+fn left(home: &Path) -> Spoils {
+    let left = tree(home).into_keys().filter(|path| {
+        let below: Vec<_> = Path::new(path).strip_prefix(home).unwrap().iter().collect();
+        let worker = |name: &&std::ffi::OsStr| name.to_string_lossy().starts_with("worker-");
+        below.len() > 2 || (below.len() == 2 && !below.last().is_some_and(worker))
+    });
+    left.map(|path| format!("{path} was left behind")).collect()
+}
+
 /// F19: calls look for what others left in the directory that each gets for itself, afterwards and at the same time.
 async fn f19(run: Run) -> Spoils {
     let one = |guest: &str| {
@@ -475,22 +485,11 @@ async fn f19(run: Run) -> Spoils {
             .filter(|line| line.starts_with("list") && line.matches("own").count() > 1);
         spoils.extend(others.map(str::to_owned));
     }
-    // Each host has a directory there, and each worker one in it, in which calls get theirs.
-    for name in ["scratch", "shared"] {
-        let home = dir.path().join(name);
-        let left = tree(&home).into_keys().filter(|path| {
-            let below: Vec<_> = Path::new(path)
-                .strip_prefix(&home)
-                .unwrap()
-                .iter()
-                .collect();
-            let worker = below
-                .last()
-                .is_some_and(|name| name.to_string_lossy().starts_with("worker-"));
-            below.len() > 2 || (below.len() == 2 && !worker)
-        });
-        spoils.extend(left.map(|path| format!("{path} was left behind")));
-    }
+    spoils.extend(
+        ["scratch", "shared"]
+            .iter()
+            .flat_map(|name| left(&dir.path().join(name))),
+    );
     spoils
 }
 

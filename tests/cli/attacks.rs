@@ -49,13 +49,13 @@ impl Client {
             match serde_json::from_str::<Value>(&line) {
                 Ok(message) if line.contains(r#""text":"forged""#) => {
                     // A client believes the first answer with its id.
-                    let own = message["id"] == json!(id);
+                    let own = message.get("id") == Some(&json!(id));
                     self.odd.push(line);
                     if own {
                         return message;
                     }
                 }
-                Ok(message) if message["id"] == json!(id) => return message,
+                Ok(message) if message.get("id") == Some(&json!(id)) => return message,
                 Ok(_) => {}
                 Err(_) => self.odd.push(line),
             }
