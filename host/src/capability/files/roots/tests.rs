@@ -84,7 +84,7 @@ fn system_directories_are_refused_under_every_name() {
 #[test]
 fn a_part_of_a_system_directory_that_is_mounted_elsewhere_is_known_by_its_device() {
     let guard = Guard::new(&RootRules::default());
-    let of = |path: &str| identity(&super::open(Path::new(path)).unwrap()).unwrap();
+    let of = |path: &str| identity(super::open(Path::new(path)).unwrap()).unwrap();
     let (top, dev) = (of("/"), of("/dev"));
     let elsewhere = [dev.other_on_the_device(), of("/usr"), top];
     let separate = dev.other_on_the_device() != top.other_on_the_device();
