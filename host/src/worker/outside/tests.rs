@@ -123,6 +123,7 @@ async fn claims_of_usage_go_no_further_than_the_limits() {
     assert_eq!((usage.fuel, usage.cpu_us), (None, usage.wall_us));
     assert_eq!((usage.requests, usage.egress_bytes), (0, 0));
     assert!(usage.written_bytes < 1 << 40 && usage.log_bytes < 1 << 40);
+    assert_eq!(ended.finished.record.denials_total, usage.wall_us);
 }
 
 #[tokio::test]
