@@ -257,3 +257,82 @@ pub(super) fn own_id() -> u32 {
 pub(super) fn no_file(error: io::Error) -> Error {
     Error::new(ErrorKind::Unavailable, "no file can be made for a worker").with_source(error)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+
+    fn welcome() -> Welcome {
+        Welcome {
+            task: super::super::handshake::Task::Compile,
+            count_fuel: false,
+            descriptors: 0,
+            parent: own_id(),
+            data_bytes: 0,
+            file_bytes: 0,
+            cpu_seconds: 1,
+            openat2: true,
+        }
+    }
+
+    /// What a host makes of a worker that says this.
+    fn against(say: impl FnOnce(&UnixStream) + Send + 'static) -> Result<Answer, Trouble> {
+        let (near, far) = UnixStream::pair().unwrap();
+        let worker = thread::spawn(move || say(&far));
+        let answer = shake_hands(
+            &near,
+            &welcome(),
+            &[],
+            Instant::now() + Duration::from_secs(20),
+        );
+        drop(near);
+        worker.join().unwrap();
+        answer
+    }
+
+    #[test]
+    fn a_worker_of_another_version_gets_no_welcome() {
+        let other = postcard::to_allocvec(&(*b"toolcell worker ", 9_u32, "9.9.9")).unwrap();
+        let answer = against(move |mut stream| {
+            let _: Hello = read_blocking(&mut stream).unwrap();
+            let length = u32::try_from(other.len()).unwrap().to_le_bytes();
+            std::io::Write::write_all(&mut stream, &[&length, &*other].concat()).unwrap();
+            // Nothing more comes.
+            assert!(read_blocking::<Welcome>(&mut stream).is_err());
+        });
+        match answer {
+            Err(Trouble::Other(what)) => {
+                assert!(
+                    what.contains("9.9.9") && what.contains("protocol 9"),
+                    "{what}"
+                );
+            }
+            _ => panic!("it was welcomed"),
+        }
+    }
+
+    #[test]
+    fn a_worker_that_cannot_be_ready_says_why() {
+        let answer = against(|mut stream| {
+            let _: Hello = read_blocking(&mut stream).unwrap();
+            write_blocking(&mut stream, &Hello::of_worker()).unwrap();
+            let _: Welcome = read_blocking(&mut stream).unwrap();
+            write_blocking(&mut stream, &Answer::Failed("no room".to_owned())).unwrap();
+        });
+        assert!(matches!(answer, Ok(Answer::Failed(why)) if why == "no room"));
+    }
+
+    #[test]
+    fn whoever_hangs_up_or_talks_nonsense_is_no_worker() {
+        assert!(matches!(against(|_| ()), Err(Trouble::Wire(_))));
+        let nonsense = against(|mut stream| {
+            let _ = std::io::Write::write_all(&mut stream, &[0xff; 64]);
+        });
+        assert!(matches!(
+            nonsense,
+            Err(Trouble::Wire(WireError::TooLong(_)))
+        ));
+    }
+}
