@@ -1,6 +1,6 @@
 //! Attacks on granted directories: paths that lead out, grants that reach too far, changes through a read grant.
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, time::Duration};
 
 use serde_json::json;
 use toolcell::ToolCall;
@@ -416,14 +416,31 @@ attack! { f11:
     attack_f11_is_seen_without_its_defence = UNDEFENDED,
 }
 
-/// What calls left behind. Each host has a directory there, and each worker one in it, in which calls get theirs.
-fn left(home: &Path) -> Spoils {
-    let left = tree(home).into_keys().filter(|path| {
-        let below: Vec<_> = Path::new(path).strip_prefix(home).unwrap().iter().collect();
-        let worker = |name: &&std::ffi::OsStr| name.to_string_lossy().starts_with("worker-");
-        below.len() > 2 || (below.len() == 2 && !below.last().is_some_and(worker))
-    });
-    left.map(|path| format!("{path} was left behind")).collect()
+/// What calls left behind. Each host has a directory there, and each worker one in it, in which calls get theirs. A
+/// worker deletes such a directory when it has answered, so this waits a moment until nothing is left.
+async fn left(home: &Path) -> Spoils {
+    for _ in 0..500 {
+        if below(home, 0).is_empty() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    below(home, 0)
+}
+
+/// Everything that is deeper than the directories of hosts and workers. What vanishes meanwhile is not there.
+fn below(dir: &Path, depth: usize) -> Spoils {
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+    let of_one = |path: std::path::PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let own = depth == 0 || (depth == 1 && name.starts_with("worker-"));
+        let found = (!own).then(|| format!("{} was left behind", path.display()));
+        found.into_iter().chain(below(&path, depth + 1))
+    };
+    entries
+        .map(|entry| entry.path())
+        .flat_map(|path| of_one(path).collect::<Spoils>())
+        .collect()
 }
 
 /// F19: calls look for what others left in the directory that each gets for itself, afterwards and at the same time.
@@ -485,11 +502,7 @@ async fn f19(run: Run) -> Spoils {
             .filter(|line| line.starts_with("list") && line.matches("own").count() > 1);
         spoils.extend(others.map(str::to_owned));
     }
-    spoils.extend(
-        ["scratch", "shared"]
-            .iter()
-            .flat_map(|name| left(&dir.path().join(name))),
-    );
+    spoils.extend(left(&dir.path().join("scratch")).await);
     spoils
 }
 
