@@ -28,6 +28,11 @@ fn doctor_reports_what_it_finds() {
         let part = &confinement["kernel"][part];
         assert!(part == "reached" || part["missing"].is_string(), "{part}");
     }
+    // And so it is in a worker that was started for it.
+    for part in ["landlock", "seccomp", "rlimits", "no_new_privs"] {
+        let part = &confinement["worker"][part];
+        assert!(part == "reached" || part["missing"].is_string(), "{part}");
+    }
     if cfg!(not(target_os = "linux")) {
         assert_eq!(level, "none");
     }

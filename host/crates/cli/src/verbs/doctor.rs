@@ -7,7 +7,8 @@ use std::{fs, path::Path};
 use serde::Serialize;
 use serde_json::{Value, json};
 use toolcell::{
-    ConfinementLevel, ConfinementStep, ErrorKind, Kernel, ToolHost, audit, text::escape_control,
+    ConfinementLevel, ConfinementReport, ConfinementStep, ErrorKind, Kernel, ToolHost, audit,
+    text::escape_control,
 };
 
 use crate::{
@@ -68,11 +69,22 @@ impl Check {
 
 pub(crate) async fn doctor() -> Outcome {
     let offered = Kernel::probe();
+    let worker = try_worker().await;
     let mut checks = vec![
         Check::ok("version", format!("toolcell {}", env!("CARGO_PKG_VERSION"))),
         kernel(&offered),
-        workers(&offered),
     ];
+    // What the kernel offers is what a worker gets, or something is wrong with it.
+    let reached = match worker {
+        Ok(reached) => {
+            checks.push(workers(&offered));
+            reached
+        }
+        Err(failure) => {
+            checks.push(Check::failed("workers", failure));
+            None
+        }
+    };
     let dirs = Dirs::find();
     if let Err(failure) = &dirs {
         checks.push(Check::new(
@@ -96,10 +108,15 @@ pub(crate) async fn doctor() -> Outcome {
         checks.push(audit_log());
     }
     checks.push(key());
-    report(&checks, &offered)
+    report(&checks, &offered, reached.as_ref())
 }
 
-fn report(checks: &[Check], kernel: &Kernel) -> Outcome {
+/// Starts a worker that does nothing, and asks how it is confined.
+async fn try_worker() -> Result<Option<ConfinementReport>, Failure> {
+    Ok(ToolHost::builder().build()?.try_worker().await?)
+}
+
+fn report(checks: &[Check], kernel: &Kernel, worker: Option<&ConfinementReport>) -> Outcome {
     let failed = checks
         .iter()
         .filter(|check| check.level == Level::Fail)
@@ -108,7 +125,11 @@ fn report(checks: &[Check], kernel: &Kernel) -> Outcome {
     let value = json!({
         "checks": checks,
         "failed": failed,
-        "confinement": { "level": kernel.level(), "kernel": kernel },
+        "confinement": {
+            "level": worker.map_or(ConfinementLevel::None, ConfinementReport::level),
+            "kernel": kernel,
+            "worker": worker,
+        },
         "environment": environment,
     });
     if failed == 0 {
