@@ -16,7 +16,7 @@ use tokio::{
     io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, DuplexStream, ReadHalf, WriteHalf},
     task::JoinHandle,
 };
-use toolcell::{Isolation, Policy, ToolHost};
+use toolcell::{Isolation, Policy};
 use toolcell_mcp::{Error, Options, serve};
 
 /// A client that writes and reads JSON lines.

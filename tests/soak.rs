@@ -163,6 +163,9 @@ struct Sample {
     workers: u64,
 }
 
+/// One of the figures of a sample.
+type Figure = fn(&Sample) -> u64;
+
 fn sample(calls: u64, begin: Instant) -> Sample {
     let status = fs::read_to_string("/proc/self/status").unwrap();
     let number = |key: &str| -> u64 {
@@ -306,11 +309,11 @@ async fn memory_and_descriptors_stay_flat() {
 fn flat(samples: &[Sample]) {
     let warm = samples[samples.len() / 10];
     let (first, second) = samples[samples.len() / 10..].split_at(samples.len() * 9 / 20);
-    let peak = |part: &[Sample], what: fn(&Sample) -> u64| part.iter().map(what).max().unwrap();
+    let peak = |part: &[Sample], what: Figure| part.iter().map(what).max().unwrap();
     for (name, what, slack) in [
         (
             "KiB of memory",
-            (|it: &Sample| it.resident_kib) as fn(&Sample) -> u64,
+            (|it: &Sample| it.resident_kib) as Figure,
             warm.resident_kib / 10,
         ),
         ("descriptors", |it| it.descriptors, 16),
@@ -358,7 +361,7 @@ fn write(samples: &[Sample], ends: &BTreeMap<(&'static str, String), u64>) {
 
 /// Memory in MiB, descriptors, threads and workers over the number of calls, each from 0 to its own highest value.
 fn plot(samples: &[Sample]) -> String {
-    let lines: [(&str, &str, fn(&Sample) -> u64); 4] = [
+    let lines: [(&str, &str, Figure); 4] = [
         ("MiB resident", "#0072b2", |it| it.resident_kib / 1024),
         ("descriptors", "#d55e00", |it| it.descriptors),
         ("threads", "#009e73", |it| it.threads),
