@@ -2,7 +2,7 @@
 //! functions can be tools, the JSON Schemas of those, and the way of each argument and result.
 //!
 //! Everything here is pure. Types are read once from the component's bytes, when a package is inspected and nothing was
-//! compiled, and once from the compiled component, for the calls; both give the same [`Type`].
+//! compiled, and once from the compiled component, for the calls; both give the same type.
 
 mod bytes;
 mod compiled;

@@ -8,6 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use rustix::{io::Errno, net::RecvFlags};
 use tokio::sync::Semaphore;
 
 use super::{
@@ -45,6 +46,13 @@ pub(super) struct Hired {
 }
 
 impl Hired {
+    /// Whether its end of the socket is open and it has said nothing. A worker between two calls has nothing to say.
+    fn is_quiet(&self) -> bool {
+        let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+        let heard = rustix::net::recv(&self.worker.stream, &mut [0_u8], flags);
+        matches!(heard, Err(Errno::AGAIN))
+    }
+
     /// The stream to the worker for one call. It belongs to the runtime that it is used in, and a host may be used in
     /// several, one after the other.
     pub(super) fn stream(&self) -> std::io::Result<tokio::net::UnixStream> {
@@ -140,8 +148,8 @@ impl Pool {
                 let at = idle.iter().rposition(|one| one.crew == crew)?;
                 idle.remove(at).hired
             };
-            // It may have been killed since.
-            if found.worker.process.status().is_none() {
+            // It may have been killed since, and the kernel tells of that by its socket before it can be reaped.
+            if found.worker.process.status().is_none() && found.is_quiet() {
                 return Some(found);
             }
         }
