@@ -46,10 +46,8 @@ pub(super) fn compile(
         cpu_seconds: bounds.time.as_secs().max(1),
         openat2: bounds.openat2,
     };
-    // Starting counts: the worker has the component from its first message on.
-    let end = Instant::now() + bounds.time;
-    let mut worker = start::start(program, &welcome, &fds, bounds.start.min(bounds.time))?;
-    let mut until = Until::new(&worker.stream, end);
+    let mut worker = start::start(program, &welcome, &fds, bounds.start)?;
+    let mut until = Until::new(&worker.stream, Instant::now() + bounds.time);
     let refuse = |why: String| Error::new(ErrorKind::InvalidComponent, why);
     let compiled = match read_blocking(&mut until) {
         Ok(Compiled::Done(bytes)) => taken(&output, bytes)
