@@ -29,6 +29,18 @@ use toolcell::{
     worker::Workers,
 };
 
+/// These tests look at all processes that this one has started, so where they share a process they take turns, and each
+/// waits for the last worker of the one before.
+async fn alone() -> tokio::sync::MutexGuard<'static, ()> {
+    static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+    let turn = TURN.lock().await;
+    until("those of the test before are gone", || {
+        all_children().is_empty()
+    })
+    .await;
+    turn
+}
+
 /// Far more than anything below takes.
 const AT_LAST: Duration = Duration::from_secs(60);
 
@@ -96,6 +108,7 @@ fn only_child() -> u32 {
 
 #[tokio::test]
 async fn one_worker_carries_out_a_thousand_calls_and_each_is_fresh() {
+    let _alone = alone().await;
     let host = making("[tool.counter]\n[tool.echo]\nlimits = { rate = \"1000000/s\" }")
         .build()
         .unwrap();
@@ -117,6 +130,7 @@ async fn one_worker_carries_out_a_thousand_calls_and_each_is_fresh() {
 
 #[tokio::test]
 async fn a_worker_is_replaced_after_its_calls() {
+    let _alone = alone().await;
     let host = builder(Isolation::Process)
         .workers(Workers::program(worker()).calls_each(3))
         .build()
@@ -134,6 +148,7 @@ async fn a_worker_is_replaced_after_its_calls() {
 
 #[tokio::test]
 async fn what_never_ends_is_killed_at_its_deadline() {
+    let _alone = alone().await;
     for (name, input) in [("sleep", json!({})), ("spin", json!({}))] {
         let policy = format!("[tool.{name}]\nlimits = {{ time = \"300ms\", cpu = \"20s\" }}");
         let host = host(name, &policy).await;
@@ -151,6 +166,7 @@ async fn what_never_ends_is_killed_at_its_deadline() {
 
 #[tokio::test]
 async fn a_worker_that_does_not_listen_any_more_is_killed_at_the_deadline() {
+    let _alone = alone().await;
     let host = host("sleep", "[tool.sleep]\nlimits = { time = \"500ms\" }").await;
     let pid = only_child();
     // It can neither answer nor notice that its time is over.
@@ -169,6 +185,7 @@ fn signal(pid: u32, signal: rustix::process::Signal) {
 
 #[tokio::test]
 async fn a_worker_that_is_killed_ends_its_call_alone() {
+    let _alone = alone().await;
     let host = host("sleep", "[tool.sleep]\nlimits = { time = \"30s\" }").await;
     host.load_file(guest("echo")).await.unwrap();
     let running = {
@@ -195,6 +212,7 @@ async fn a_worker_that_is_killed_ends_its_call_alone() {
 
 #[tokio::test]
 async fn a_call_that_is_dropped_kills_its_worker() {
+    let _alone = alone().await;
     let host = host("sleep", "[tool.sleep]\nlimits = { time = \"30s\" }").await;
     let sleep = host.call(ToolCall::new("sleep", json!({})));
     let dropped = tokio::time::timeout(Duration::from_millis(100), sleep).await;
@@ -204,6 +222,7 @@ async fn a_call_that_is_dropped_kills_its_worker() {
 
 #[tokio::test]
 async fn a_host_that_is_dropped_ends_its_workers() {
+    let _alone = alone().await;
     let host = host("echo", "").await;
     echo(&host).await;
     assert_eq!(children().len(), 1);
@@ -213,6 +232,7 @@ async fn a_host_that_is_dropped_ends_its_workers() {
 
 #[tokio::test]
 async fn workers_that_wait_too_long_or_are_too_many_are_ended() {
+    let _alone = alone().await;
     let host = builder(Isolation::Process)
         .workers(
             Workers::program(worker())
@@ -231,6 +251,7 @@ async fn workers_that_wait_too_long_or_are_too_many_are_ended() {
 
 #[tokio::test]
 async fn descriptors_and_processes_of_the_host_stay_flat() {
+    let _alone = alone().await;
     let host = host("echo", "[tool.echo]\nlimits = { rate = \"1000000/s\" }").await;
     let open = || fs::read_dir("/proc/self/fd").unwrap().count();
     echo(&host).await;
@@ -244,6 +265,7 @@ async fn descriptors_and_processes_of_the_host_stay_flat() {
 
 #[tokio::test]
 async fn two_packages_never_share_a_worker() {
+    let _alone = alone().await;
     let host = host("echo", "").await;
     let first = only_child();
     host.load_file(guest("clocks")).await.unwrap();
@@ -256,6 +278,7 @@ async fn two_packages_never_share_a_worker() {
 
 #[tokio::test]
 async fn a_worker_holds_nothing_of_its_host() {
+    let _alone = alone().await;
     // Open in this process, and not closed on exec: whatever is executed inherits it.
     let secret = tempfile::NamedTempFile::new().unwrap();
     rustix::io::fcntl_setfd(secret.as_file(), rustix::io::FdFlags::empty()).unwrap();
@@ -303,6 +326,7 @@ async fn a_worker_holds_nothing_of_its_host() {
 
 #[tokio::test]
 async fn a_program_that_is_no_worker_is_named() {
+    let _alone = alone().await;
     for (program, part) in [
         ("/bin/true", "is no worker"),
         ("/bin/cat", "is no worker"),
@@ -321,6 +345,7 @@ async fn a_program_that_is_no_worker_is_named() {
 
 #[tokio::test]
 async fn a_program_that_says_nothing_is_killed() {
+    let _alone = alone().await;
     // It writes for ever, to a standard output that leads nowhere, and never reads its input.
     let workers = Workers::program("/usr/bin/yes").start_time(Duration::from_millis(200));
     let host = ToolHost::builder().workers(workers).build().unwrap();
@@ -331,6 +356,7 @@ async fn a_program_that_says_nothing_is_killed() {
 
 #[tokio::test]
 async fn a_program_that_takes_the_place_of_the_worker_is_not_started() {
+    let _alone = alone().await;
     let dir = tempfile::tempdir().unwrap();
     let program = dir.path().join("worker");
     fs::copy(worker(), &program).unwrap();
@@ -355,6 +381,7 @@ fn refused(error: &Error, parts: &[&str]) {
 
 #[tokio::test]
 async fn without_workers_what_is_not_built_in_is_not_loaded() {
+    let _alone = alone().await;
     let host = ToolHost::builder().build().unwrap();
     assert!(host.try_worker().await.unwrap().is_none());
     let error = host.load_file(guest("echo")).await.unwrap_err();
@@ -379,6 +406,7 @@ async fn without_workers_what_is_not_built_in_is_not_loaded() {
 
 #[tokio::test]
 async fn what_is_required_is_reached_or_nothing_is_loaded() {
+    let _alone = alone().await;
     let level = making("")
         .build()
         .unwrap()
@@ -415,6 +443,7 @@ async fn what_is_required_is_reached_or_nothing_is_loaded() {
 
 #[tokio::test]
 async fn the_log_says_where_calls_ran_and_how_workers_are_confined() {
+    let _alone = alone().await;
     let audit = MemoryAudit::default();
     let host = making("").audit(audit.clone()).build().unwrap();
     host.load_file(guest("echo")).await.unwrap();
@@ -445,6 +474,7 @@ async fn the_log_says_where_calls_ran_and_how_workers_are_confined() {
 
 #[tokio::test]
 async fn what_takes_too_long_to_compile_is_no_component() {
+    let _alone = alone().await;
     let workers = Workers::program(worker()).compile_time(Duration::from_millis(1));
     let host = ToolHost::builder().workers(workers).build().unwrap();
     let error = host.load_file(guest("echo")).await.unwrap_err();
@@ -455,6 +485,7 @@ async fn what_takes_too_long_to_compile_is_no_component() {
 
 #[tokio::test]
 async fn many_calls_at_once_have_a_worker_each() {
+    let _alone = alone().await;
     let host = host("echo", "[tool.echo]\nlimits = { rate = \"1000000/s\" }").await;
     let calls = (0..32).map(|_| echo(&host));
     futures_util::future::join_all(calls).await;
@@ -485,6 +516,7 @@ impl Write for Written {
 
 #[tokio::test]
 async fn a_program_has_its_streams_files_and_status_wherever_it_runs() {
+    let _alone = alone().await;
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("a.txt"), "from a file\n").unwrap();
     let component: Arc<[u8]> = fs::read(guest("program")).unwrap().into();

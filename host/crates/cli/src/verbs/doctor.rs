@@ -167,16 +167,18 @@ fn human(checks: &[Check], environment: &Value) -> String {
         "\n{}\n",
         paint(style::BOLD, "Environment variables")
     ));
+    let names = env::ALL.iter().map(|variable| variable.name.len());
+    let width = names.max().unwrap_or_default();
     for variable in env::ALL {
         let set = environment
             .get(variable.name)
             .and_then(Value::as_str)
             .unwrap_or_default();
-        let name = format!("{:<20}", variable.name);
-        let about = paint(style::DIM, output::column(variable.about, 23));
+        let name = format!("{:<width$}", variable.name);
+        let about = paint(style::DIM, output::column(variable.about, width + 3));
         text.push_str(&format!("  {name} {about}\n"));
         if !set.is_empty() {
-            text.push_str(&format!("  {:<20} = {}\n", "", escape_control(set)));
+            text.push_str(&format!("  {:<width$} = {}\n", "", escape_control(set)));
         }
     }
     text
