@@ -203,8 +203,7 @@ fn open_private(path: &Path) -> io::Result<(Dir, [u8; KEY_BYTES])> {
     let key = match read_key(&dir) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let fresh: [u8; KEY_BYTES] = rand::random();
-            write_private(&dir, KEY_FILE, &fresh)?;
-            // Another process may have done the same: the key that counts is the one on disk.
+            keep_first(&dir, KEY_FILE, &fresh)?;
             read_key(&dir)?
         }
         other => other?,
@@ -272,6 +271,19 @@ fn read_private(dir: &Dir, name: &str, max_bytes: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or(0));
     file.take(max_bytes).read_to_end(&mut bytes)?;
     Ok(bytes)
+}
+
+/// Writes a file so that a reader sees all of it or nothing, unless it exists: where several processes write it at the
+/// same time, the first one's stays, and all of them read that.
+fn keep_first(dir: &Dir, name: &str, bytes: &[u8]) -> io::Result<()> {
+    let own = format!("{name}.{:016x}.own", rand::random::<u64>());
+    write_private(dir, &own, bytes)?;
+    let linked = dir.hard_link(&own, dir, name);
+    dir.remove_file(&own)?;
+    match linked {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
+    }
 }
 
 /// Writes a file so that a reader sees all of it or nothing.

@@ -176,3 +176,24 @@ fn writing_an_entry_removes_what_nobody_used_for_long() {
     cache.store(&fixture.engine, &[8; 32], &component(&fixture.engine));
     assert!(!old.exists() && fixture.loads(&cache));
 }
+
+#[test]
+fn those_who_open_a_new_cache_at_the_same_time_share_its_key() {
+    for _ in 0..20 {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("cache");
+        let begin = std::sync::Barrier::new(8);
+        let keys: Vec<[u8; KEY_BYTES]> = std::thread::scope(|scope| {
+            let openers: Vec<_> = (0..8)
+                .map(|_| {
+                    scope.spawn(|| {
+                        begin.wait();
+                        open_private(&path).unwrap().1
+                    })
+                })
+                .collect();
+            openers.into_iter().map(|it| it.join().unwrap()).collect()
+        });
+        assert!(keys.iter().all(|key| *key == keys[0]), "{keys:?}");
+    }
+}
