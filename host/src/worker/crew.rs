@@ -13,7 +13,10 @@ use std::{
 
 use futures_util::future::BoxFuture;
 use rustix::process::Signal;
-use tokio::sync::{AcquireError, Semaphore, SemaphorePermit};
+use tokio::{
+    net::UnixStream,
+    sync::{AcquireError, Semaphore, SemaphorePermit},
+};
 use tokio_util::sync::CancellationToken;
 use toolcell_policy::Isolation;
 
@@ -127,16 +130,12 @@ impl Crew {
         cancel: &CancellationToken,
     ) -> Finished<u8> {
         let stop = Stop::new(&setup);
-        let (hired, _places) = match self.ready(cancel, &stop).await {
+        let (hired, mut stream, _places) = match self.ready(cancel, &stop).await {
             Ok(ready) => ready,
             Err(finished) => return finished,
         };
-        let ended = match hired.stream() {
-            Ok(mut stream) => {
-                outside::program(&mut stream, setup, stdio, args.to_vec(), cancel).await
-            }
-            Err(error) => return stop.unusable(&error),
-        };
+        let ended = outside::program(&mut stream, setup, stdio, args.to_vec(), cancel).await;
+        drop(stream);
         self.release(hired, ended, &stop).await
     }
 
@@ -148,28 +147,27 @@ impl Crew {
         cancel: &CancellationToken,
     ) -> Finished<Vec<Content>> {
         let stop = Stop::new(&setup);
-        let (hired, _places) = match self.ready(cancel, &stop).await {
+        let (hired, mut stream, _places) = match self.ready(cancel, &stop).await {
             Ok(ready) => ready,
             Err(finished) => return finished,
         };
-        let ended = match hired.stream() {
-            Ok(mut stream) => outside::call(&mut stream, setup, tool, input, cancel).await,
-            Err(error) => return stop.unusable(&error),
-        };
+        let ended = outside::call(&mut stream, setup, tool, input, cancel).await;
+        drop(stream);
         self.release(hired, ended, &stop).await
     }
 
-    /// A worker for one call, with the places that it takes while it works; otherwise how the call ended for lack of it.
+    /// A worker for one call, its stream, and the places that it takes while it works; otherwise how the call ended for
+    /// lack of it.
     async fn ready<T>(
         &self,
         cancel: &CancellationToken,
         stop: &Stop,
-    ) -> Result<(Hired, Places<'_>), Finished<T>> {
+    ) -> Result<(Hired, UnixStream, Places<'_>), Finished<T>> {
         let hire = async {
             let places = (self.slots.acquire().await, self.pool.places.acquire().await);
             self.hire().await.map(|hired| (hired, places))
         };
-        tokio::select! {
+        let (hired, places) = tokio::select! {
             biased;
             hired = hire => hired.map_err(|error| {
                 tracing::error!(%error, "no worker could be started");
@@ -181,6 +179,10 @@ impl Crew {
             () = tokio::time::sleep_until(stop.deadline.into()) => {
                 Err(stop.because(ErrorKind::LimitTime, &stop.out_of_time))
             }
+        }?;
+        match hired.stream() {
+            Ok(stream) => Ok((hired, stream, places)),
+            Err(error) => Err(stop.unusable(&error)),
         }
     }
 

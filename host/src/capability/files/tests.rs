@@ -1,4 +1,9 @@
-use std::fs;
+use std::{
+    fs,
+    path::Path,
+    sync::atomic::{AtomicBool, Ordering::Relaxed},
+    thread::{self, JoinHandle},
+};
 
 use tempfile::TempDir;
 use toolcell_policy::Limits;
@@ -32,6 +37,33 @@ mod special;
 const FOLLOW: PathFlags = PathFlags::SYMLINK_FOLLOW;
 const READ: DescriptorFlags = DescriptorFlags::READ;
 const WRITE: DescriptorFlags = DescriptorFlags::WRITE;
+
+/// Two names of a directory that change places with one another, again and again, until they are stopped.
+struct Exchanging {
+    stopped: Arc<AtomicBool>,
+    thread: JoinHandle<()>,
+}
+
+impl Exchanging {
+    fn start(dir: &Path, [one, other]: [&'static str; 2]) -> Self {
+        let stopped = Arc::new(AtomicBool::new(false));
+        let thread = thread::spawn({
+            let (stopped, dir) = (Arc::clone(&stopped), fs::File::open(dir).unwrap());
+            move || {
+                while !stopped.load(Relaxed) {
+                    let exchange = rustix::fs::RenameFlags::EXCHANGE;
+                    rustix::fs::renameat_with(&dir, one, &dir, other, exchange).unwrap();
+                }
+            }
+        });
+        Self { stopped, thread }
+    }
+
+    fn stop(self) {
+        self.stopped.store(true, Relaxed);
+        self.thread.join().unwrap();
+    }
+}
 
 /// A call on two granted directories: `/work` to write and `/lib` to read. Both lie in one directory with a canary
 /// beside them.

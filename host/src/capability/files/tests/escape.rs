@@ -126,16 +126,7 @@ async fn a_directory_that_turns_into_a_link_leads_nowhere() {
     fs::create_dir(call.host("work/flip")).unwrap();
     fs::write(call.host("work/flip/canary"), "harmless").unwrap();
     symlink("../secret", call.host("work/link")).unwrap();
-    let stop = Arc::new(std::sync::atomic::AtomicBool::new(false));
-    let flipping = {
-        let (stop, dir) = (stop.clone(), fs::File::open(call.host("work")).unwrap());
-        std::thread::spawn(move || {
-            while !stop.load(std::sync::atomic::Ordering::Relaxed) {
-                let exchange = rustix::fs::RenameFlags::EXCHANGE;
-                rustix::fs::renameat_with(&dir, "flip", &dir, "link", exchange).unwrap();
-            }
-        })
-    };
+    let exchanging = Exchanging::start(&call.host("work"), ["flip", "link"]);
     for _ in 0..500 {
         let opened = call
             .open(&work, "flip/canary", OpenFlags::empty(), READ)
@@ -146,8 +137,7 @@ async fn a_directory_that_turns_into_a_link_leads_nowhere() {
             HostDescriptor::drop(&mut call.view(), fd).unwrap();
         }
     }
-    stop.store(true, std::sync::atomic::Ordering::Relaxed);
-    flipping.join().unwrap();
+    exchanging.stop();
 }
 
 proptest! {

@@ -301,24 +301,14 @@ async fn a_directory_that_turns_into_a_link_to_the_place_guards_it_still() {
     plant(&call, ".git/hooks/pre-commit");
     fs::create_dir(call.host("work/flip")).unwrap();
     symlink(".git/hooks", call.host("work/link")).unwrap();
-    let stop = Arc::new(std::sync::atomic::AtomicBool::new(false));
-    let flipping = {
-        let (stop, dir) = (stop.clone(), fs::File::open(call.host("work")).unwrap());
-        std::thread::spawn(move || {
-            while !stop.load(std::sync::atomic::Ordering::Relaxed) {
-                let exchange = rustix::fs::RenameFlags::EXCHANGE;
-                rustix::fs::renameat_with(&dir, "flip", &dir, "link", exchange).unwrap();
-            }
-        })
-    };
+    let exchanging = Exchanging::start(&call.host("work"), ["flip", "link"]);
     for n in 0..500 {
         let opened = call.open(&work, &format!("flip/{n}"), CREATE, WRITE).await;
         if let Ok(fd) = opened {
             HostDescriptor::drop(&mut call.view(), fd).unwrap();
         }
     }
-    stop.store(true, std::sync::atomic::Ordering::Relaxed);
-    flipping.join().unwrap();
+    exchanging.stop();
     assert_eq!(
         fs::read_dir(call.host("work/.git/hooks")).unwrap().count(),
         1

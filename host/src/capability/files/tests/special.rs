@@ -6,15 +6,7 @@ use super::*;
 async fn fifos_devices_and_sockets_are_refused_without_blocking() {
     let mut call = Call::new();
     let [work, ..] = call.roots();
-    let dir = fs::File::open(call.host("work")).unwrap();
-    rustix::fs::mknodat(
-        &dir,
-        "fifo",
-        rustix::fs::FileType::Fifo,
-        rustix::fs::Mode::from_raw_mode(0o600),
-        0,
-    )
-    .unwrap();
+    make_fifo(call.host("work"), "fifo");
     symlink("fifo", call.host("work/to-fifo")).unwrap();
     let _socket = UnixListener::bind(call.host("work/socket")).unwrap();
     for path in ["fifo", "to-fifo", "socket"] {
@@ -128,16 +120,7 @@ async fn a_fifo_in_an_exchanged_directory_blocks_nobody() {
     }
     fs::write(call.host("work/plain/f"), "harmless").unwrap();
     make_fifo(call.host("work/trap"), "f");
-    let stop = Arc::new(std::sync::atomic::AtomicBool::new(false));
-    let flipping = {
-        let (stop, dir) = (stop.clone(), fs::File::open(call.host("work")).unwrap());
-        std::thread::spawn(move || {
-            while !stop.load(std::sync::atomic::Ordering::Relaxed) {
-                let exchange = rustix::fs::RenameFlags::EXCHANGE;
-                rustix::fs::renameat_with(&dir, "plain", &dir, "trap", exchange).unwrap();
-            }
-        })
-    };
+    let exchanging = Exchanging::start(&call.host("work"), ["plain", "trap"]);
     let work_through = async {
         for _ in 0..2000 {
             let opened = call.open(&work, "plain/f", OpenFlags::empty(), READ).await;
@@ -147,8 +130,7 @@ async fn a_fifo_in_an_exchanged_directory_blocks_nobody() {
         }
     };
     let in_time = tokio::time::timeout(std::time::Duration::from_secs(60), work_through).await;
-    stop.store(true, std::sync::atomic::Ordering::Relaxed);
-    flipping.join().unwrap();
+    exchanging.stop();
     assert!(in_time.is_ok(), "an open blocked");
 }
 
