@@ -21,6 +21,7 @@ const LEVELS: &[&[&str]] = &[
         "engine",
         "egress",
         "schema",
+        "secrets",
         "audit",
         "telemetry",
         "values",

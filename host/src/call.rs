@@ -73,6 +73,37 @@ impl SessionId {
     }
 }
 
+/// Names whose call it is, where one embedder serves several. At most 128 bytes of visible ASCII. Secrets of one tenant
+/// are never used or kept for another.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(from = "String")]
+pub struct TenantId(String);
+
+impl From<String> for TenantId {
+    /// As [`TenantId::new`].
+    fn from(id: String) -> Self {
+        Self::new(&id)
+    }
+}
+
+impl TenantId {
+    /// The id a caller already has, made safe to show as [`CallId::new`] does.
+    pub fn new(id: &str) -> Self {
+        Self(CallId::new(id).0)
+    }
+
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for TenantId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 impl fmt::Display for SessionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -326,6 +357,8 @@ pub struct CallContext {
     /// The session that the call counts for, under the policy's `[session]` limits. Without one, only the limits of the
     /// tool and of the host hold.
     pub session: Option<SessionId>,
+    /// Whose call it is: secrets are looked up for this tenant. Default: the embedder has none.
+    pub tenant: Option<TenantId>,
 }
 
 impl fmt::Debug for CallContext {
@@ -334,6 +367,7 @@ impl fmt::Debug for CallContext {
             .field("deadline", &self.deadline)
             .field("cancelled", &self.cancel.is_cancelled())
             .field("session", &self.session)
+            .field("tenant", &self.tenant)
             .finish_non_exhaustive()
     }
 }

@@ -13,6 +13,7 @@ pub(crate) mod http;
 pub(crate) mod log;
 pub(crate) mod progress;
 pub(crate) mod recorder;
+pub(crate) mod secrets;
 pub(crate) mod tools;
 pub(crate) mod wasi;
 

@@ -31,6 +31,7 @@ use crate::{
     egress::Egress,
     engine::Engines,
     registry::{Registry, Tool},
+    secrets::{Keeper, Redaction},
 };
 
 /// Runs tools. Cloning it is cheap, and all clones are one host.
@@ -52,6 +53,7 @@ struct Shared {
     approver: Option<Arc<dyn AnyApprover>>,
     roots: RootRules,
     egress: Arc<Egress>,
+    keeper: Keeper,
     isolating: Isolating,
     registry: Registry,
 }
@@ -217,6 +219,11 @@ impl ToolHost {
             pool.map(|pool| pool.try_out()).transpose()
         })
         .await
+    }
+
+    /// Searches for every secret that this host has come to know. Send what you log or keep through it.
+    pub fn redaction(&self) -> &Redaction {
+        self.shared.keeper.sinks()
     }
 
     /// What the engine found on this machine.

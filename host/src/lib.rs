@@ -41,6 +41,7 @@ pub mod package;
 mod registry;
 mod sandbox;
 mod schema;
+mod secrets;
 pub mod telemetry;
 #[cfg(any(test, feature = "test-support"))]
 pub mod testing;
@@ -51,8 +52,8 @@ pub mod worker;
 pub use admission::AdmissionReport;
 pub use builtin::{builtin, builtins};
 pub use call::{
-    CallContext, CallEvent, CallId, Content, Denial, EventSink, SessionId, ToolCall, ToolFailure,
-    ToolResult, Usage,
+    CallContext, CallEvent, CallId, Content, Denial, EventSink, SessionId, TenantId, ToolCall,
+    ToolFailure, ToolResult, Usage,
 };
 pub use confine::{ConfinementLevel, ConfinementReport, Kernel, Step as ConfinementStep};
 pub use engine::{EngineOptions, EngineReport};
@@ -63,8 +64,13 @@ pub use host::{
 };
 pub use package::{Inspection, Package};
 pub use sandbox::Stdio;
+pub use secrets::{
+    Hits, RedactingWriter, Redaction, SECRET_BYTES_MAX, SECRET_BYTES_MIN, Secret, SecretError,
+    SecretQuery, SecretStore, WeakSecret,
+};
 pub use toolcell_policy::{
     Decision, GrantSet, Isolation, Layer, Layers, Lock, LockedPackage, Manifest, Policy,
+    SecretSource,
 };
 
 /// Runs the examples of README.md.

@@ -7,6 +7,7 @@ wasmtime::component::bindgen!({
         world imports {
             import toolcell:tool/log@0.1.0;
             import toolcell:tool/progress@0.1.0;
+            import toolcell:tool/secrets@0.1.0;
             import toolcell:tool/tools@0.1.0;
         }
     ",

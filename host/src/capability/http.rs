@@ -27,6 +27,7 @@ use wasmtime_wasi_http::{
 use crate::{
     Denial, ErrorKind,
     egress::{Bounds, Egress, EgressError, LimitKind, Meter, Phase, Target},
+    secrets::CallSecrets,
     text::escape_control,
 };
 
@@ -59,6 +60,8 @@ pub(crate) struct HttpOptions {
     pub(crate) grants: GrantSet,
     /// The way out.
     pub(crate) egress: Arc<Egress>,
+    /// The credentials that requests may carry.
+    pub(crate) secrets: Arc<CallSecrets>,
     /// The end of the call.
     pub(crate) deadline: Instant,
     /// Hears of denials and limits.

@@ -16,6 +16,7 @@ use crate::{
     egress::{Egress, EgressOptions},
     engine::{EngineOptions, Engines},
     registry::Registry,
+    secrets::{AnySecretStore, Keeper, Redaction, SecretStore},
     worker::{Pool, Workers},
 };
 
@@ -33,6 +34,8 @@ pub struct ToolHostBuilder {
     roots: RootRules,
     scratch: Option<PathBuf>,
     egress: EgressOptions,
+    secrets: Option<Arc<dyn AnySecretStore>>,
+    redaction: Redaction,
     workers: Option<Workers>,
     isolation: Option<Isolation>,
     confinement: Option<ConfinementLevel>,
@@ -112,6 +115,19 @@ impl ToolHostBuilder {
         self
     }
 
+    /// Where the values of secrets come from. Default: nowhere, and every secret that a policy grants is absent.
+    pub fn secrets(mut self, store: impl SecretStore) -> Self {
+        self.secrets = Some(Arc::new(store));
+        self
+    }
+
+    /// The search that this host adds every secret to, where an embedder made it before, for example to send its logs
+    /// through it. Default: one of its own; [`ToolHost::redaction`] gives it.
+    pub fn redaction(mut self, redaction: Redaction) -> Self {
+        self.redaction = redaction;
+        self
+    }
+
     /// The program that runs tools in processes of their own, and how many there are. Default: this very program, where
     /// its `main` began with [`run_if_worker`](crate::worker::run_if_worker); otherwise none, and packages that are to run
     /// in a process of their own are not loaded.
@@ -182,6 +198,7 @@ impl ToolHostBuilder {
                 isolating,
                 approver: self.approver,
                 egress: Arc::new(egress),
+                keeper: Keeper::new(self.secrets, self.redaction),
                 registry: Registry::default(),
             }),
         })

@@ -26,6 +26,7 @@ use crate::{
     engine::limits,
     registry::{Access, Tool},
     sandbox::Setup,
+    secrets::CallSecrets,
     telemetry,
     text::escape_control,
 };
@@ -215,9 +216,11 @@ impl Attempt<'_> {
         let entering = admission.enter(caller, consented, deadline);
         let _place = self.unless_stopped(Some(deadline), entering).await??;
 
+        let secrets = self.secrets(&roots, deadline).await?;
         let setup = Setup {
             roots,
             egress: Arc::clone(&self.shared.egress),
+            secrets,
             deadline,
             out_of_time,
             recorder: self.recorder.clone(),
@@ -241,6 +244,22 @@ impl Attempt<'_> {
                 .and_then(|content| check_output(&tool, content)),
             usage: finished.usage,
             record: finished.record,
+        })
+    }
+
+    /// The secrets of the tool, looked up within the time of the call.
+    async fn secrets(
+        &self,
+        roots: &FileRoots,
+        deadline: Instant,
+    ) -> Result<Arc<CallSecrets>, Stop> {
+        let keeper = &self.shared.keeper;
+        let wanted = keeper.of_call(roots.grants(), self.context.tenant.as_ref());
+        let found = self.unless_stopped(Some(deadline), wanted).await?;
+        found.map_err(|error| {
+            let mut failure = ToolFailure::new(ErrorKind::AuthRequired, error.to_string());
+            failure.help = error.help().map(ToOwned::to_owned);
+            Stop::Failed(failure)
         })
     }
 

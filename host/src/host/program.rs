@@ -15,6 +15,7 @@ use crate::{
     capability::{files::FileRoots, recorder::Recorder, tools::Nesting},
     package::{Package, load},
     sandbox::{Program, Setup},
+    secrets::CallSecrets,
     worker::Crew,
 };
 
@@ -135,6 +136,7 @@ impl ToolHost {
         let setup = Setup {
             roots,
             egress: Arc::clone(&self.shared.egress),
+            secrets: CallSecrets::none(),
             deadline,
             out_of_time: "the program took longer than it may".to_owned(),
             recorder: Recorder::new(CallId::random(), context.events.clone()),

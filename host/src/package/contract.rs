@@ -172,7 +172,11 @@ fn check_own(import: &str, own: &str, manifest: &Manifest) -> Result<(), String>
             "it imports `{import}`, and its manifest requests no calls of other tools"
         )),
         "tools" => Ok(()),
-        "kv" | "secrets" => Err(format!(
+        "secrets" if manifest.request.secrets.is_empty() => Err(format!(
+            "it imports `{import}`, and its manifest requests no secrets"
+        )),
+        "secrets" => Ok(()),
+        "kv" => Err(format!(
             "it imports `{import}`, which this version of toolcell does not offer yet"
         )),
         _ => Err(format!("it imports `{import}`, which does not exist")),

@@ -105,7 +105,7 @@ fn an_import_that_is_not_offered_is_named() {
             "requests no calls of other tools",
         ),
         ("toolcell:tool/kv@0.1.0", "does not offer yet"),
-        ("toolcell:tool/secrets@0.1.0", "does not offer yet"),
+        ("toolcell:tool/secrets@0.1.0", "requests no secrets"),
         ("toolcell:tool/log@0.2.0", "speaks version 0.1.0"),
         ("toolcell:tool/magic@0.1.0", "does not exist"),
     ] {

@@ -21,11 +21,13 @@ use crate::{
         log::{self, LogState, Standard},
         progress::{self, ProgressState},
         recorder::Recorder,
+        secrets::{self, SecretsState},
         tools::{self, Admission, CallTools, Callee, Nesting, ToolsState},
         wasi,
     },
     egress::Egress,
     engine::limiter::{Ceilings, Limiter},
+    secrets::CallSecrets,
 };
 
 /// What a call brings along.
@@ -35,6 +37,8 @@ pub(crate) struct Setup {
     pub(crate) roots: Arc<FileRoots>,
     /// The way out to the network.
     pub(crate) egress: Arc<Egress>,
+    /// The credentials that its requests may carry.
+    pub(crate) secrets: Arc<CallSecrets>,
     /// When the call must have ended.
     pub(crate) deadline: Instant,
     /// What to say of a call that has not.
@@ -59,6 +63,7 @@ impl Setup {
         Arc::new(Requests::new(HttpOptions {
             grants: self.grants().clone(),
             egress: Arc::clone(&self.egress),
+            secrets: Arc::clone(&self.secrets),
             deadline: self.deadline,
             recorder: self.recorder.clone(),
             approver: self.asker.clone(),
@@ -87,6 +92,8 @@ pub(crate) struct Parts {
     pub(crate) network: Arc<dyn Network>,
     /// Its calls of other tools.
     pub(crate) tools: Arc<dyn CallTools>,
+    /// The names of the credentials that have a value.
+    pub(crate) secrets: Vec<String>,
     /// When the call must have ended.
     pub(crate) deadline: Instant,
     /// What to say of a call that has not.
@@ -108,6 +115,7 @@ impl From<Setup> for Parts {
             grants: Some(setup.grants().clone()),
             network: setup.network(),
             tools: setup.tools(),
+            secrets: setup.secrets.names(),
             deadline: setup.deadline,
             out_of_time: setup.out_of_time,
             recorder: setup.recorder,
@@ -125,6 +133,7 @@ pub(crate) struct CallState {
     log: LogState,
     progress: ProgressState,
     tools: ToolsState,
+    secrets: SecretsState,
 }
 
 /// The part that wasmtime-wasi works on, apart from the rest so that both can be lent at the same time.
@@ -173,6 +182,7 @@ impl CallState {
             log,
             progress: ProgressState::new(recorder.clone()),
             tools: ToolsState(parts.tools),
+            secrets: SecretsState::new(parts.secrets),
             recorder,
         }
     }
@@ -231,5 +241,6 @@ pub(super) fn add_to_linker(linker: &mut Linker<CallState>) -> wasmtime::Result<
     })?;
     log::add_to_linker(linker, |state: &mut CallState| &mut state.log)?;
     progress::add_to_linker(linker, |state: &mut CallState| &mut state.progress)?;
-    tools::add_to_linker(linker, |state: &mut CallState| &mut state.tools)
+    tools::add_to_linker(linker, |state: &mut CallState| &mut state.tools)?;
+    secrets::add_to_linker(linker, |state: &mut CallState| &mut state.secrets)
 }

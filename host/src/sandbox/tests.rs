@@ -80,6 +80,7 @@ fn setup(given: &Given) -> Setup {
         roots: Arc::new(roots.unwrap()),
         egress: Arc::new(Egress::new(EgressOptions::default()).unwrap()),
         deadline: Instant::now() + given.time,
+        secrets: crate::secrets::CallSecrets::none(),
         out_of_time: "too late".to_owned(),
         recorder: Recorder::new(CallId::random(), None),
         asker: None,

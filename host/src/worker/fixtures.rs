@@ -99,6 +99,7 @@ fn with_egress(tool: &str, base: &Path, time: Duration, egress: Egress) -> Setup
         roots: Arc::new(roots),
         egress: Arc::new(egress),
         deadline: Instant::now() + time,
+        secrets: crate::secrets::CallSecrets::none(),
         out_of_time: "too late".to_owned(),
         recorder: Recorder::new(CallId::new("call_1"), None),
         asker: None,

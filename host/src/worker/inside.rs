@@ -84,6 +84,7 @@ async fn run(runnable: &Runnable, roots: &Arc<HeldRoots>, link: &Link, call: Cal
             roots.holdings().limits.requests,
         )),
         tools: Arc::new(RemoteTools(link.clone())),
+        secrets: call.secrets.0,
         deadline: now.checked_add(call.time_left).unwrap_or_else(|| now + FAR),
         // The host puts its own words in the place of these.
         out_of_time: "the call took too long".to_owned(),

@@ -131,6 +131,7 @@ where
     let call = ToWorker::Call(Call {
         number,
         job,
+        secrets: Few(setup.secrets.names()),
         time_left: deadline.saturating_duration_since(begin),
         heard: setup.recorder.is_heard(),
     });

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::{
-    CallGrant, Clock, Effect, EnvGrant, FileGrant, Isolation, Layers, Limits, Manifest, NetGrant,
-    Random, Requests, Rule, ScratchGrant, ToolPolicy, layers::Party,
+    CallGrant, Clock, Effect, EnvGrant, FileGrant, Isolation, Labels, Layers, Limits, Manifest,
+    NetGrant, Random, Requests, Rule, ScratchGrant, SecretGrant, ToolPolicy, layers::Party,
 };
 
 pub(crate) use narrow::same_directory;
@@ -30,6 +30,8 @@ struct Inner {
     net: Vec<NetGrant>,
     env: Vec<EnvGrant>,
     calls: Vec<CallGrant>,
+    secrets: Vec<SecretGrant>,
+    labels: Labels,
     clock: Clock,
     random: Random,
     limits: Limits,
@@ -55,6 +57,8 @@ impl GrantSet {
             net: narrow::net(&parties, &manifest.request),
             env: narrow::env(&parties, &manifest.request),
             calls: narrow::calls(&parties, &manifest.request),
+            secrets: Vec::new(),
+            labels: Labels::default(),
             clock: ceiling.and_then(|it| it.clock).unwrap_or_default(),
             random: ceiling.and_then(|it| it.random).unwrap_or_default(),
             limits: layers.limits(&manifest.name),
@@ -131,6 +135,16 @@ impl GrantSet {
     /// The tools that may be called.
     pub fn calls(&self) -> &[CallGrant] {
         &self.0.calls
+    }
+
+    /// The credentials that the host puts into requests.
+    pub fn secrets(&self) -> &[SecretGrant] {
+        &self.0.secrets
+    }
+
+    /// What the tool does with data, in its operators' words.
+    pub fn labels(&self) -> Labels {
+        self.0.labels
     }
 
     /// Which time the guest sees; the highest layer that lists tools decides.

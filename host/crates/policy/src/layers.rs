@@ -5,8 +5,10 @@ mod problems;
 use std::sync::Arc;
 
 use crate::{
-    Effect, Layer, Limits, LockedPackage, Manifest, Origin, Policy, Problem, Rule, SharedLimits,
+    Effect, EgressPolicy, Layer, Limits, LockedPackage, Manifest, Origin, Policy, Problem, Rule,
+    SharedLimits, UnknownSecrets,
     policy::ToolPolicy,
+    secrets::{DEFAULT_ARGUMENTS, DEFAULT_COMBINE},
 };
 
 /// The policy files in force, the highest layer first.
@@ -171,6 +173,26 @@ impl Layers {
     /// defaults, and every file below only lowers.
     pub fn session_limits(&self) -> SharedLimits {
         SharedLimits::session().under(self.list.iter().map(|(_, policy)| &policy.session))
+    }
+
+    /// The operator's own words about the way out, from the highest file that lists tools.
+    pub fn egress(&self) -> EgressPolicy {
+        EgressPolicy::default()
+    }
+
+    /// What happens when a session would combine private data, text of strangers and a way out.
+    pub fn combine(&self) -> Effect {
+        DEFAULT_COMBINE
+    }
+
+    /// What happens to a call whose input holds the value of a known secret.
+    pub fn secret_arguments(&self) -> Effect {
+        DEFAULT_ARGUMENTS
+    }
+
+    /// What is done about texts that look like credentials which nobody registered.
+    pub fn unknown_secrets(&self) -> UnknownSecrets {
+        UnknownSecrets::default()
     }
 
     /// What all calls of the host may be together, by the tables `[host]`: the highest file may raise the defaults,

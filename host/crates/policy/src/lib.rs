@@ -69,6 +69,7 @@ mod print;
 mod problem;
 mod reader;
 mod rule;
+mod secrets;
 #[cfg(test)]
 mod testing;
 mod timestamp;
@@ -95,5 +96,9 @@ pub use policy::{
 };
 pub use problem::{FileKind, MAX_PROBLEMS, Problem, Problems};
 pub use rule::{Effect, Layer, Rule, Verdict};
+pub use secrets::{
+    EgressPolicy, Labels, OAuthAuth, OAuthGrant, OAuthSource, SecretGrant, SecretPlace,
+    SecretSource, UnknownSecrets,
+};
 pub use timestamp::civil_from_days;
 pub use units::{Rate, format_duration, format_size, parse_duration, parse_size};

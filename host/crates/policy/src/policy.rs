@@ -149,6 +149,8 @@ pub struct NetGrant {
     pub scope: NetScope,
     /// Whether each such request needs a person's consent, or is denied whatever else grants it.
     pub approve: Effect,
+    /// How many redirects are followed without the tool; 0 hands them to it.
+    pub redirects: u8,
     /// The line that grants it.
     pub rule: Rule,
     /// See [`allows_special_addresses`](Self::allows_special_addresses).

@@ -28,6 +28,8 @@ pub(crate) const STREAM_BYTES: usize = 64 << 10;
 
 /// The most arguments of a program.
 pub(crate) const MAX_ARGS: usize = 65_536;
+/// More credentials than any tool is granted.
+pub(crate) const MAX_SECRETS: usize = 64;
 
 /// What a host sends to its worker during calls.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -58,6 +60,8 @@ pub(crate) struct Call {
     pub(crate) number: u64,
     /// What is to be run.
     pub(crate) job: Job,
+    /// The names of the credentials that have a value.
+    pub(crate) secrets: Few<String, MAX_SECRETS>,
     /// How much time is left until the deadline.
     pub(crate) time_left: Duration,
     /// Whether anybody listens to log lines and progress.

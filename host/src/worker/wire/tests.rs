@@ -228,6 +228,7 @@ fn to_worker() -> impl Strategy<Value = ToWorker> {
             ToWorker::Call(Call {
                 number,
                 job,
+                secrets: Few(vec!["NAME".to_owned()]),
                 time_left,
                 heard,
             })

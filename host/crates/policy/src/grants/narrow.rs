@@ -83,6 +83,7 @@ pub(super) fn net(parties: &[Party], requests: &Requests) -> Vec<NetGrant> {
                 Some(NetGrant {
                     scope: mine.scope.narrowed_by(&theirs.scope)?,
                     approve: stricter.approve,
+                    redirects: mine.redirects.min(theirs.redirects),
                     rule: stricter.rule.clone(),
                     special: mine.special && theirs.special,
                 })

@@ -120,6 +120,7 @@ fn net(reader: &mut Reader<'_>, entry: &Entry<'_>) -> Vec<NetGrant> {
             special: scope.names_special(),
             scope,
             approve,
+            redirects: 0,
             rule,
         };
         grants.push((grant, element));

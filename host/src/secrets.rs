@@ -1,0 +1,23 @@
+//! Credentials: where their values live, who gets at them, and the redactor that searches for them.
+//!
+//! A value comes from a [`SecretStore`], is kept as a [`Secret`], which can be neither shown nor copied, and is used in one
+//! place: where a request goes out. Before it can be used it is known to the redactor, so that whatever comes back is
+//! searched for it.
+//!
+//! This room knows nothing of requests, guests or calls.
+
+mod call;
+mod keeper;
+mod redact;
+mod redaction;
+mod secret;
+mod store;
+
+pub(crate) use call::{BoundSecret, CallSecrets, TokenSource};
+pub(crate) use keeper::Keeper;
+pub use redact::Hits;
+pub(crate) use redact::{RedactStream, Redactor};
+pub use redaction::{RedactingWriter, Redaction};
+pub use secret::{SECRET_BYTES_MAX, SECRET_BYTES_MIN, Secret, WeakSecret};
+pub(crate) use store::AnySecretStore;
+pub use store::{SecretError, SecretQuery, SecretStore};

@@ -1,0 +1,90 @@
+//! What one call holds of secrets.
+
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use toolcell_policy::SecretGrant;
+use url::Url;
+
+use super::{Redaction, Redactor, Secret, SecretError};
+
+/// Fetches a credential when it is needed, and keeps it while it is good.
+pub(crate) trait TokenSource: Send + Sync {
+    /// The credential. It is known to the redactors before it is given.
+    fn token(&self) -> BoxFuture<'_, Result<Arc<Secret>, SecretError>>;
+
+    /// The destination refused this credential: the next one is fetched anew.
+    fn refused(&self, token: &Arc<Secret>);
+}
+
+/// A credential and the requests that it belongs to.
+pub(crate) struct BoundSecret {
+    /// Where it may go.
+    pub(crate) grant: SecretGrant,
+    pub(super) value: Value,
+}
+
+/// Where a value stands.
+pub(super) enum Value {
+    Absent,
+    Present(Arc<Secret>),
+    Fetched(Arc<dyn TokenSource>),
+}
+
+impl BoundSecret {
+    /// Whether it has a value, or can get one.
+    pub(crate) fn exists(&self) -> bool {
+        !matches!(self.value, Value::Absent)
+    }
+
+    /// Its value now, or nothing where there is none.
+    pub(crate) async fn value(&self) -> Result<Option<Arc<Secret>>, SecretError> {
+        match &self.value {
+            Value::Absent => Ok(None),
+            Value::Present(secret) => Ok(Some(Arc::clone(secret))),
+            Value::Fetched(source) => source.token().await.map(Some),
+        }
+    }
+
+    /// The destination did not accept what [`value`](Self::value) gave.
+    pub(crate) fn refused(&self, secret: &Arc<Secret>) {
+        if let Value::Fetched(source) = &self.value {
+            source.refused(secret);
+        }
+    }
+}
+
+/// The secrets of one call: those of its tool, and the search for all of its session.
+#[derive(Default)]
+pub(crate) struct CallSecrets {
+    pub(super) bound: Vec<BoundSecret>,
+    pub(super) redaction: Redaction,
+}
+
+impl CallSecrets {
+    /// A call without secrets.
+    pub(crate) fn none() -> Arc<Self> {
+        Arc::default()
+    }
+
+    /// The secrets of the tool.
+    pub(crate) fn bound(&self) -> &[BoundSecret] {
+        &self.bound
+    }
+
+    /// Those whose destination this address lies at.
+    pub(crate) fn at<'a>(&'a self, url: &'a Url) -> impl Iterator<Item = &'a BoundSecret> {
+        self.bound.iter().filter(|bound| bound.grant.is_for(url))
+    }
+
+    /// The names of those that have a value.
+    pub(crate) fn names(&self) -> Vec<String> {
+        let existing = self.bound.iter().filter(|bound| bound.exists());
+        existing.map(|bound| bound.grant.name.clone()).collect()
+    }
+
+    /// The search for all secrets that the session knows now.
+    pub(crate) fn redactor(&self) -> Arc<Redactor> {
+        self.redaction.current()
+    }
+}
