@@ -12,6 +12,7 @@ mod redact;
 mod redaction;
 mod secret;
 mod store;
+mod weakness;
 
 pub(crate) use call::{BoundSecret, CallSecrets, TokenSource};
 pub(crate) use keeper::Keeper;
@@ -21,3 +22,8 @@ pub use redaction::{RedactingWriter, Redaction};
 pub use secret::{SECRET_BYTES_MAX, SECRET_BYTES_MIN, Secret, WeakSecret};
 pub(crate) use store::AnySecretStore;
 pub use store::{SecretError, SecretQuery, SecretStore};
+#[cfg(any(test, feature = "test-support"))]
+pub use weakness::Weakness;
+#[cfg(not(any(test, feature = "test-support")))]
+pub(crate) use weakness::Weakness;
+pub(crate) use weakness::Weaknesses;

@@ -13,6 +13,7 @@ use crate::{Error, ErrorKind, Policy, Result, ToolHost, ToolHostBuilder};
 pub use crate::{
     audit::MemoryAudit,
     egress::{EgressOptions, Resolver, Timeouts},
+    secrets::Weakness,
 };
 
 /// The second wall of a worker, for tests that try to break it.

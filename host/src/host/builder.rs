@@ -16,7 +16,7 @@ use crate::{
     egress::{Egress, EgressOptions},
     engine::{EngineOptions, Engines},
     registry::Registry,
-    secrets::{AnySecretStore, Keeper, Redaction, SecretStore},
+    secrets::{AnySecretStore, Keeper, Redaction, SecretStore, Weaknesses},
     worker::{Pool, Workers},
 };
 
@@ -36,6 +36,7 @@ pub struct ToolHostBuilder {
     egress: EgressOptions,
     secrets: Option<Arc<dyn AnySecretStore>>,
     redaction: Redaction,
+    weak: Weaknesses,
     workers: Option<Workers>,
     isolation: Option<Isolation>,
     confinement: Option<ConfinementLevel>,
@@ -158,6 +159,13 @@ impl ToolHostBuilder {
         self
     }
 
+    /// Leaves a defence out, for tests that show what it is good for.
+    #[cfg(any(test, feature = "test-support"))]
+    pub fn weakness(mut self, weakness: crate::testing::Weakness) -> Self {
+        self.weak.add(weakness);
+        self
+    }
+
     /// Starts the host. It loads no tools.
     ///
     /// # Errors
@@ -198,7 +206,7 @@ impl ToolHostBuilder {
                 isolating,
                 approver: self.approver,
                 egress: Arc::new(egress),
-                keeper: Keeper::new(self.secrets, self.redaction),
+                keeper: Keeper::new(self.secrets, self.redaction, self.weak),
                 registry: Registry::default(),
             }),
         })

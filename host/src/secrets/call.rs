@@ -6,7 +6,7 @@ use futures_util::future::BoxFuture;
 use toolcell_policy::SecretGrant;
 use url::Url;
 
-use super::{Redaction, Redactor, Secret, SecretError};
+use super::{Redaction, Redactor, Secret, SecretError, Weakness, Weaknesses};
 
 /// Fetches a credential when it is needed, and keeps it while it is good.
 pub(crate) trait TokenSource: Send + Sync {
@@ -59,6 +59,7 @@ impl BoundSecret {
 pub(crate) struct CallSecrets {
     pub(super) bound: Vec<BoundSecret>,
     pub(super) redaction: Redaction,
+    pub(super) weak: Weaknesses,
 }
 
 impl CallSecrets {
@@ -81,6 +82,11 @@ impl CallSecrets {
     pub(crate) fn names(&self) -> Vec<String> {
         let existing = self.bound.iter().filter(|bound| bound.exists());
         existing.map(|bound| bound.grant.name.clone()).collect()
+    }
+
+    /// Whether a defence is missing, which is so in tests alone.
+    pub(crate) fn lacks(&self, weakness: Weakness) -> bool {
+        self.weak.has(weakness)
     }
 
     /// The search for all secrets that the session knows now.

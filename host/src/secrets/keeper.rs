@@ -5,7 +5,8 @@ use std::sync::Arc;
 use toolcell_policy::{GrantSet, SecretSource};
 
 use super::{
-    AnySecretStore, BoundSecret, CallSecrets, Redaction, SecretError, SecretQuery, call::Value,
+    AnySecretStore, BoundSecret, CallSecrets, Redaction, SecretError, SecretQuery, Weaknesses,
+    call::Value,
 };
 use crate::TenantId;
 
@@ -13,12 +14,17 @@ use crate::TenantId;
 pub(crate) struct Keeper {
     store: Option<Arc<dyn AnySecretStore>>,
     sinks: Redaction,
+    weak: Weaknesses,
 }
 
 impl Keeper {
     /// A keeper of what a store has.
-    pub(crate) fn new(store: Option<Arc<dyn AnySecretStore>>, sinks: Redaction) -> Self {
-        Self { store, sinks }
+    pub(crate) fn new(
+        store: Option<Arc<dyn AnySecretStore>>,
+        sinks: Redaction,
+        weak: Weaknesses,
+    ) -> Self {
+        Self { store, sinks, weak }
     }
 
     /// The search of the host's sinks, for every secret of every tenant.
@@ -62,6 +68,7 @@ impl Keeper {
         Ok(Arc::new(CallSecrets {
             bound,
             redaction: self.sinks.clone(),
+            weak: self.weak,
         }))
     }
 }

@@ -1,7 +1,7 @@
 use std::{pin::Pin, sync::Mutex, time::Duration};
 
 use bytes::Bytes;
-use http_body_util::{Empty, Full};
+use http_body_util::{BodyExt as _, Empty, Full};
 use toolcell_policy::{Decision, Layers, Manifest, Policy, decide};
 use wasmtime::component::Resource;
 use wasmtime_wasi::p2::Pollable;
@@ -20,7 +20,7 @@ use tokio_rustls::rustls;
 
 use super::*;
 use crate::{
-    CallId,
+    CallId, Denial, ErrorKind,
     egress::testing::{Answer, Names, PLENTY, Server, egress},
 };
 

@@ -1,0 +1,214 @@
+//! The host's side of a call's requests: counting, deciding, sending.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU32, Ordering},
+};
+
+use futures_util::future::BoxFuture;
+use http::{Method, Request, Uri};
+use http_body_util::BodyExt;
+use tokio::sync::Semaphore;
+use toolcell_policy::{Effect, NetGrant};
+use wasmtime_wasi_http::{Error, RequestOptions, WasiBody};
+
+use super::{HttpOptions, HttpUsage, Network, Sent};
+use crate::{
+    Denial, ErrorKind,
+    egress::{Bounds, EgressError, LimitKind, Meter, Phase, Target},
+    text::escape_control,
+};
+
+/// All requests of one call, through `egress`.
+pub(crate) struct Requests {
+    options: HttpOptions,
+    meter: Arc<Meter>,
+    /// One permit for each request that may be under way.
+    connections: Arc<Semaphore>,
+    attempts: AtomicU32,
+    sent: AtomicU32,
+}
+
+impl Network for Requests {
+    fn send(
+        self: Arc<Self>,
+        request: Request<WasiBody>,
+        options: RequestOptions,
+    ) -> BoxFuture<'static, Result<Sent, Error>> {
+        Box::pin(self.attempt(request, options))
+    }
+
+    fn usage(&self) -> HttpUsage {
+        HttpUsage {
+            requests: u64::from(self.sent.load(Ordering::Relaxed)),
+            sent_bytes: self.meter.sent(),
+            received_bytes: self.meter.received(),
+        }
+    }
+}
+
+impl Requests {
+    /// No request has been made yet.
+    pub(crate) fn new(options: HttpOptions) -> Self {
+        Self {
+            meter: Arc::new(Meter::new(options.grants.limits().egress)),
+            connections: Arc::new(Semaphore::new(options.grants.limits().connections as usize)),
+            attempts: AtomicU32::new(0),
+            sent: AtomicU32::new(0),
+            options,
+        }
+    }
+
+    async fn attempt(
+        self: Arc<Self>,
+        request: Request<WasiBody>,
+        options: RequestOptions,
+    ) -> Result<Sent, Error> {
+        self.count()?;
+        let limits = self.options.grants.limits().clone();
+        let (target, special) = self.decide(request.method(), request.uri()).await?;
+        // Held until the response is read or given up. One that waits for ever waits until the end of the call.
+        let connection = Arc::clone(&self.connections).acquire_owned().await;
+        self.sent.fetch_add(1, Ordering::Relaxed);
+        let reached = format!("{}:{}", target.host(), target.port());
+        self.options.recorder.reach(&reached);
+        let bounds = Bounds {
+            deadline: self.options.deadline.into(),
+            connect: options.connect_timeout,
+            first_byte: options.first_byte_timeout,
+            between_bytes: options.between_bytes_timeout,
+            response_bytes: limits.response,
+            header_bytes: limits.headers,
+            special,
+        };
+        let access = access(request.method(), target.without_query());
+        let sent = self
+            .options
+            .egress
+            .send(&target, request, bounds, &self.meter)
+            .await;
+        let (response, driver) = sent.map_err(|error| self.tell(&access, error))?;
+        let (reading, driving) = (Arc::clone(&self), self);
+        let (read_access, drive_access) = (access.clone(), access);
+        let response = response.map(|body| {
+            body.map_err(move |error| reading.tell(&read_access, error))
+                .boxed_unsync()
+        });
+        let driver = async move {
+            let _connection = connection;
+            driver
+                .await
+                .map_err(|error| driving.tell(&drive_access, error))
+        };
+        Ok((response, Box::new(driver)))
+    }
+
+    /// Refused requests count too: a tool that only probes has to come to an end.
+    fn count(&self) -> Result<(), Error> {
+        let limit = self.options.grants.limits().requests;
+        let counted =
+            self.attempts
+                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |attempts| {
+                    (attempts < limit).then_some(attempts.saturating_add(1))
+                });
+        counted
+            .map(|_| ())
+            .map_err(|_| self.tell("", EgressError::Limit(LimitKind::Requests(limit))))
+    }
+
+    /// Reads the address and decides. Also answers whether the rule names the host as one with special addresses.
+    async fn decide(&self, method: &Method, uri: &Uri) -> Result<(Target, bool), Error> {
+        if matches!(*method, Method::CONNECT | Method::TRACE) {
+            let rule = "default: CONNECT and TRACE are never sent";
+            let reason = format!("the method {method} is never sent");
+            return Err(self.deny(unread_access(method, uri), rule, reason));
+        }
+        let target = Target::read(uri).map_err(|error| {
+            let rule = "default: an address has to be clear";
+            self.deny(unread_access(method, uri), rule, error.to_string())
+        })?;
+        let access = access(method, target.without_query());
+        let grants = &self.options.grants;
+        let verdict = grants.check_net(method.as_str(), target.url());
+        let refusal = match (verdict.effect, &self.options.approver) {
+            (Effect::Allow, _) => None,
+            (Effect::Deny, _) => Some(verdict.reason),
+            (Effect::Ask, None) => Some("nobody is there to be asked".to_owned()),
+            (Effect::Ask, Some(approver)) => {
+                let approved = approver.ask(&access, &verdict.rule).await;
+                (!approved).then(|| "the person who was asked said no".to_owned())
+            }
+        };
+        if let Some(reason) = refusal {
+            return Err(self.deny(access, verdict.rule.to_string(), reason));
+        }
+        let special = grants
+            .net_grant(target.url())
+            .is_some_and(NetGrant::allows_special_addresses);
+        Ok((target, special))
+    }
+
+    fn deny(&self, access: String, rule: impl Into<String>, reason: String) -> Error {
+        self.options.recorder.deny(Denial {
+            capability: "net".to_owned(),
+            access,
+            rule: rule.into(),
+            reason,
+        });
+        Error::HttpRequestDenied
+    }
+
+    /// Records what the host has to know of an error, and gives what the guest may know of it.
+    fn tell(&self, access: &str, error: EgressError) -> Error {
+        match error {
+            EgressError::Refused(reason) => {
+                let rule = "default: special addresses need a rule that names them";
+                self.deny(access.to_owned(), rule, reason)
+            }
+            EgressError::Limit(limit) => {
+                let recorder = &self.options.recorder;
+                recorder.exceed(ErrorKind::LimitEgress, limit.to_string());
+                match limit {
+                    LimitKind::Sent(bytes) => Error::HttpRequestBodySize(Some(bytes)),
+                    LimitKind::Response(bytes) => Error::HttpResponseBodySize(Some(bytes)),
+                    LimitKind::Requests(_) => Error::ConnectionLimitReached,
+                }
+            }
+            EgressError::NameNotFound => Error::DestinationNotFound,
+            EgressError::Unreachable => Error::ConnectionRefused,
+            EgressError::Tls => Error::TlsProtocolError,
+            EgressError::Certificate => Error::TlsCertificateError,
+            EgressError::Timeout(phase) => timed_out(phase),
+            EgressError::RequestHeaders => Error::HttpRequestHeaderSectionSize(None),
+            EgressError::RequestAddress => Error::HttpRequestUriInvalid,
+            EgressError::HeadTooLarge => Error::HttpResponseHeaderSectionSize(None),
+            EgressError::RequestAborted | EgressError::Protocol => Error::HttpProtocolError,
+            EgressError::Incomplete => Error::HttpResponseIncomplete,
+        }
+    }
+}
+
+fn timed_out(phase: Phase) -> Error {
+    match phase {
+        Phase::Connect => Error::ConnectionTimeout,
+        Phase::FirstByte => Error::HttpResponseTimeout,
+        Phase::BetweenBytes => Error::ConnectionReadTimeout,
+    }
+}
+
+/// `GET https://example.com/path`, as people and the audit log see it.
+fn access(method: &Method, address: &str) -> String {
+    format!("{method} {address}")
+}
+
+/// As [`access`], of an address that could not be read: its host and path, without user name, password and query.
+fn unread_access(method: &Method, uri: &Uri) -> String {
+    let scheme = uri.scheme_str().unwrap_or_default();
+    let host = uri.host().unwrap_or_default();
+    let port = uri
+        .port()
+        .map(|port| format!(":{port}"))
+        .unwrap_or_default();
+    let path = escape_control(uri.path());
+    format!("{method} {scheme}://{host}{port}{path}")
+}
