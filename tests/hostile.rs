@@ -645,6 +645,7 @@ fn every_guest_is_run_by_a_test() {
         include_str!("embedding.rs"),
         include_str!("hostile.rs"),
         include_str!("mcp.rs"),
+        include_str!("nets.rs"),
         include_str!("plain.rs"),
         include_str!("workers.rs"),
     ];

@@ -17,7 +17,7 @@ use std::io;
 pub use chain::{Hash, Head};
 pub use record::{
     AuditRecord, CallRecord, DecisionRecord, HostReached, Outcome, PathTouched, RecoveredRecord,
-    SessionRecord, WorkersRecord,
+    Redacted, SessionRecord, WorkersRecord,
 };
 pub use sink::FileAudit;
 pub use toolcell_policy::{Effect, Isolation};

@@ -1,6 +1,6 @@
 //! The words of the data path: what goes into a call, and what comes out of it.
 
-use std::{fmt, sync::Arc, time::Instant};
+use std::{collections::BTreeMap, fmt, sync::Arc, time::Instant};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -237,7 +237,7 @@ impl ToolFailure {
 /// One access that was refused during a call.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Denial {
-    /// The kind of resource: `files`, `net`, `env`, `tools`, `approve`.
+    /// The kind of resource: `files`, `net`, `env`, `tools`, `approve`, `secrets`.
     pub capability: String,
     /// What was tried, with guest paths only; for example `read /etc/passwd` or `GET https://example.com/`.
     pub access: String,
@@ -293,6 +293,10 @@ pub struct ToolResult {
     pub usage: Usage,
     /// The accesses that were refused, in order; at most 64 are kept.
     pub denials: Vec<Denial>,
+    /// How often the value of each secret was found in what the tool gave or got, by the secret's name. `[secret NAME]`
+    /// stands in its place.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub redactions: BTreeMap<String, u64>,
 }
 
 impl ToolResult {

@@ -184,6 +184,31 @@ impl Error {
         self
     }
 
+    /// The same with other texts, where `clean` has another one for it. The error underneath goes where it shows such a
+    /// text itself.
+    #[must_use]
+    pub(crate) fn cleaned(mut self, clean: impl Fn(&str) -> Option<String>) -> Self {
+        if let Some(message) = clean(&self.message) {
+            self.message = message;
+        }
+        if let Some(help) = self.help.as_deref().and_then(&clean) {
+            self.help = Some(help);
+        }
+        let shows = |error: &(dyn std::error::Error + 'static)| {
+            clean(&error.to_string()).is_some() || clean(&format!("{error:?}")).is_some()
+        };
+        let mut underneath = std::error::Error::source(&self);
+        let mut dirty = false;
+        while let Some(error) = underneath {
+            dirty = dirty || shows(error);
+            underneath = error.source();
+        }
+        if dirty {
+            self.source = None;
+        }
+        self
+    }
+
     /// Which kind of failure this is.
     pub fn kind(&self) -> ErrorKind {
         self.kind

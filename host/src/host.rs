@@ -1,11 +1,13 @@
 //! The host: the one place that wires the rooms together.
 
 mod approval;
+mod arguments;
 mod builder;
 mod calling;
 mod help;
 mod load;
 mod nested;
+mod nets;
 mod pinned;
 mod prepare;
 mod program;
@@ -31,7 +33,7 @@ use crate::{
     egress::Egress,
     engine::Engines,
     registry::{Registry, Tool},
-    secrets::{Keeper, Redaction},
+    secrets::{Keeper, Redaction, Weakness},
 };
 
 /// Runs tools. Cloning it is cheap, and all clones are one host.
@@ -159,6 +161,7 @@ impl ToolHost {
         tokio::task::spawn_blocking(move || work(&shared))
             .await
             .map_err(|error| Error::new(ErrorKind::Internal, "loading failed").with_source(error))?
+            .map_err(|error| self.clean(error))
     }
 
     /// Every tool that is loaded, sorted by its public name. No tool runs for this.
@@ -199,7 +202,16 @@ impl ToolHost {
     ///
     /// As [`call`](Self::call).
     pub async fn call_with(&self, call: ToolCall, context: &CallContext) -> Result<ToolResult> {
-        self.shared.call(call, context, Nesting::top()).await
+        let called = self.shared.call(call, context, Nesting::top()).await;
+        called.map_err(|error| self.clean(error))
+    }
+
+    /// An error for the embedder, without any secret.
+    fn clean(&self, error: Error) -> Error {
+        match self.shared.keeper.lacks(Weakness::KeptAsItIs) {
+            true => error,
+            false => nets::error(self.redaction(), error),
+        }
     }
 
     /// How many calls run and wait, and how many were turned away.

@@ -158,6 +158,7 @@ mod tests {
                         ..Usage::default()
                     },
                     denials: Vec::new(),
+                    redactions: std::collections::BTreeMap::new(),
                 },
             );
         });

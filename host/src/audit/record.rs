@@ -146,6 +146,18 @@ pub struct CallRecord {
     /// How many requests were sent to further hosts.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub hosts_dropped: u64,
+    /// The secrets whose values were found in what the tool gave or got, and taken out, sorted by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub redactions: Vec<Redacted>,
+}
+
+/// A secret whose value was found and taken out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Redacted {
+    /// Its name in the policy.
+    pub secret: String,
+    /// In how many places.
+    pub count: u64,
 }
 
 /// A guest path that was used.

@@ -23,7 +23,7 @@ use super::{
     bindings::toolcell::tool::log::{self, Host, Level},
     recorder::Recorder,
 };
-use crate::{CallEvent, ErrorKind, text::escape_control};
+use crate::{CallEvent, ErrorKind};
 
 /// The log of one call. Clones share it; its limit holds for lines of the import and both standard streams together.
 #[derive(Clone)]
@@ -142,7 +142,7 @@ impl LogState {
         if self.shared.recorder.is_heard() {
             self.shared.recorder.emit(CallEvent::Log {
                 level: level.to_owned(),
-                message: escape_control(message).into_owned(),
+                message: message.to_owned(),
             });
         }
     }

@@ -6,9 +6,9 @@ use wasmtime::component::{HasData, Linker};
 
 use super::{
     bindings::toolcell::tool::progress::{self, Host},
-    recorder::{MAX_TEXT_BYTES, Recorder},
+    recorder::{MAX_HEARD_BYTES, Recorder},
 };
-use crate::{CallEvent, text::escape_control};
+use crate::CallEvent;
 
 /// The shortest time between two reports that are passed on.
 pub(crate) const INTERVAL: Duration = Duration::from_millis(50);
@@ -80,8 +80,8 @@ fn sensible(done: f64, total: Option<f64>, message: Option<String>) -> Option<Re
         done,
         total: total.filter(|total| counts(*total)),
         message: message.map(|mut message| {
-            message.truncate(message.floor_char_boundary(MAX_TEXT_BYTES));
-            escape_control(&message).into_owned()
+            message.truncate(message.floor_char_boundary(MAX_HEARD_BYTES));
+            message
         }),
     })
 }
@@ -117,7 +117,7 @@ mod tests {
     use std::sync::{Arc, Mutex};
 
     use super::*;
-    use crate::CallId;
+    use crate::{CallId, capability::recorder::MAX_TEXT_BYTES};
 
     type Heard = Arc<Mutex<Vec<(f64, Option<f64>, Option<String>)>>>;
 
@@ -167,7 +167,12 @@ mod tests {
 
     #[test]
     fn a_long_message_is_cut() {
-        let report = sensible(1.0, None, Some("ä".repeat(MAX_TEXT_BYTES))).unwrap();
-        assert_eq!(report.message.unwrap().len(), MAX_TEXT_BYTES);
+        let long = "ä".repeat(MAX_HEARD_BYTES);
+        let report = sensible(1.0, None, Some(long.clone())).unwrap();
+        assert_eq!(report.message.unwrap().len(), MAX_HEARD_BYTES);
+        let (mut progress, heard) = progress();
+        progress.report(1.0, None, Some(long)).unwrap();
+        let heard = heard.lock().unwrap();
+        assert_eq!(heard[0].2.as_ref().unwrap().len(), MAX_TEXT_BYTES);
     }
 }

@@ -1,13 +1,18 @@
 //! What happened during one call: refused accesses, touched paths, and the limit that ended it.
 
 use std::{
+    borrow::Cow,
     collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use serde::{Deserialize, Serialize};
 
-use crate::{CallEvent, CallId, Denial, ErrorKind, EventSink, text::escape_control};
+use crate::{
+    CallEvent, CallId, Denial, ErrorKind, EventSink,
+    secrets::{Hits, Redaction},
+    text::escape_control,
+};
 
 use super::LimitExceeded;
 
@@ -20,6 +25,10 @@ pub(crate) const MAX_HOSTS: usize = 64;
 /// The longest access or path that is kept, in bytes before control characters are escaped. The rest is cut off, so
 /// that a guest cannot fill the host's memory or the audit log with names.
 pub(crate) const MAX_TEXT_BYTES: usize = 1024;
+
+/// The longest such text that is heard at all. What is kept of it is searched for secrets first, and half of one would
+/// not be found.
+pub(crate) const MAX_HEARD_BYTES: usize = 16 * 1024;
 
 /// How a path was used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -75,6 +84,18 @@ pub(crate) struct Record {
     pub(crate) hosts_dropped: u64,
     /// The first limit that was exceeded.
     pub(crate) limit: Option<LimitHit>,
+    /// How often the value of each secret was found in what the call gave or got, and taken out.
+    pub(crate) redactions: BTreeMap<String, u64>,
+}
+
+impl Record {
+    /// Adds what a search found.
+    pub(crate) fn redacted(&mut self, hits: &Hits) {
+        for (name, count) in hits.iter() {
+            let counted = self.redactions.entry(name.to_owned()).or_default();
+            *counted = counted.saturating_add(count);
+        }
+    }
 }
 
 /// Something that happened in a sandbox whose host is another process, for that host's own recorder.
@@ -95,10 +116,14 @@ pub(crate) enum Notice {
 }
 
 /// Gathers what happens during one call. Clones share one record, so that a spawned request can write to it too.
+///
+/// What comes of a guest is searched for secrets before it is kept or told, where the recorder was given a search. In a
+/// worker process nobody knows a secret: there the host's own recorder does it.
 #[derive(Clone)]
 pub(crate) struct Recorder {
     listener: Listener,
     record: Arc<Mutex<Record>>,
+    redaction: Option<Redaction>,
 }
 
 /// Who hears of things while they happen.
@@ -126,7 +151,15 @@ impl Recorder {
                 None => Listener::Nobody,
             },
             record: Arc::default(),
+            redaction: None,
         }
+    }
+
+    /// The same, which takes every secret of this search out of what it hears.
+    #[must_use]
+    pub(crate) fn searching(mut self, redaction: Redaction) -> Self {
+        self.redaction = Some(redaction);
+        self
     }
 
     /// An empty record in a worker process, which also tells everything to the host's own recorder. `heard` is whether
@@ -135,13 +168,19 @@ impl Recorder {
         Self {
             listener: Listener::Host { tell, heard },
             record: Arc::default(),
+            redaction: None,
         }
     }
 
     /// Records a refused access and tells the listener.
     pub(crate) fn deny(&self, mut denial: Denial) {
-        denial.access = shown(&denial.access);
-        denial.reason = shown(&denial.reason);
+        let heard = matches!(self.listener, Listener::Host { .. }).then(|| Denial {
+            access: cut(&denial.access).to_owned(),
+            reason: cut(&denial.reason).to_owned(),
+            ..denial.clone()
+        });
+        denial.access = self.kept(&denial.access);
+        denial.reason = self.kept(&denial.reason);
         let kept = {
             let mut record = self.lock();
             record.denials_total += 1;
@@ -155,7 +194,7 @@ impl Recorder {
             return;
         }
         match &self.listener {
-            Listener::Host { tell, .. } => tell(Notice::Denied(denial)),
+            Listener::Host { tell, .. } => tell(Notice::Denied(heard.unwrap_or(denial))),
             _ => self.emit(CallEvent::Denied(denial)),
         }
     }
@@ -170,7 +209,7 @@ impl Recorder {
                 // What was told is what is kept; the host has the rest of it.
                 record.denials.push(Denial {
                     capability: "files".to_owned(),
-                    access: format!("{} {}", used.as_str(), shown(path)),
+                    access: format!("{} {}", used.as_str(), self.kept(path)),
                     rule: String::new(),
                     reason: String::new(),
                 });
@@ -192,7 +231,7 @@ impl Recorder {
     /// Records the use of a guest path. A second use of the same kind is not recorded again.
     pub(crate) fn touch(&self, path: &str, used: PathUse) {
         let touched = TouchedPath {
-            path: shown(path),
+            path: self.kept(path),
             used,
         };
         let mut record = self.lock();
@@ -212,6 +251,7 @@ impl Recorder {
 
     /// Records that a request goes to a host, given as `host:port`.
     pub(crate) fn reach(&self, host: &str) {
+        let host = &*self.clean(host);
         let mut record = self.lock();
         if let Some(requests) = record.hosts.get_mut(host) {
             *requests += 1;
@@ -224,9 +264,10 @@ impl Recorder {
 
     /// Records an exceeded limit, of which the first of a call counts, and gives the error that ends the call.
     pub(crate) fn exceed(&self, kind: ErrorKind, message: impl Into<String>) -> LimitExceeded {
+        let message = message.into();
+        let message = self.clean(&message).into_owned();
         let mut record = self.lock();
         if record.limit.is_none() {
-            let message = message.into();
             record.limit = Some(LimitHit {
                 kind,
                 message: message.clone(),
@@ -239,11 +280,39 @@ impl Recorder {
         LimitExceeded(kind)
     }
 
-    /// Tells the listener of an event. Nothing is recorded.
+    /// Counts places where the value of a secret stood and was taken out.
+    pub(crate) fn redacted(&self, name: &str, count: u64) {
+        if count > 0 {
+            let mut hits = Hits::default();
+            hits.add(name, count);
+            self.lock().redacted(&hits);
+        }
+    }
+
+    /// A guest's text as it is kept. It is searched before it is cut: half of a secret would not be found.
+    fn kept(&self, text: &str) -> String {
+        shown(&self.clean(cut(text)))
+    }
+
+    /// A text without any secret.
+    fn clean<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        let Some(redaction) = &self.redaction else {
+            return Cow::Borrowed(text);
+        };
+        let mut hits = Hits::default();
+        let clean = redaction.current().text(text, &mut hits);
+        if !hits.is_empty() {
+            self.lock().redacted(&hits);
+        }
+        clean
+    }
+
+    /// Tells the listener of an event. Nothing is recorded. Texts of the guest come as it wrote them; whoever listens
+    /// gets them without secrets, each in one line, and no report of progress that is too long.
     pub(crate) fn emit(&self, event: CallEvent) {
         match &self.listener {
             Listener::Nobody => {}
-            Listener::Events(call_id, events) => events(call_id, event),
+            Listener::Events(call_id, events) => events(call_id, self.told(event)),
             Listener::Host { tell, .. } => match event {
                 CallEvent::Log { level, message } => tell(Notice::Log(level, message)),
                 CallEvent::Progress {
@@ -253,6 +322,32 @@ impl Recorder {
                 } => tell(Notice::Progress(done, total, message)),
                 CallEvent::Denied(denial) => tell(Notice::Denied(denial)),
             },
+        }
+    }
+
+    /// An event as it is told. It is searched before it is escaped: what is invisible could stand in the middle of a
+    /// secret, and is found there only as long as it is what it is.
+    fn told(&self, event: CallEvent) -> CallEvent {
+        match event {
+            CallEvent::Log { level, message } => CallEvent::Log {
+                level,
+                message: escape_control(&self.clean(&message)).into_owned(),
+            },
+            CallEvent::Progress {
+                done,
+                total,
+                message,
+            } => CallEvent::Progress {
+                done,
+                total,
+                message: message.map(|message| {
+                    let clean = self.clean(&message);
+                    let end = clean.floor_char_boundary(MAX_TEXT_BYTES);
+                    escape_control(clean.get(..end).unwrap_or_default()).into_owned()
+                }),
+            },
+            // Was cleaned before it was kept.
+            denied @ CallEvent::Denied(_) => denied,
         }
     }
 
@@ -282,8 +377,9 @@ impl Recorder {
     }
 }
 
+/// As much of a guest's text as is heard.
 fn cut(text: &str) -> &str {
-    text.get(..text.floor_char_boundary(MAX_TEXT_BYTES + 1))
+    text.get(..text.floor_char_boundary(MAX_HEARD_BYTES))
         .unwrap_or_default()
 }
 
@@ -300,6 +396,7 @@ pub(crate) fn shown(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::secrets::Secret;
 
     fn denial(access: &str) -> Denial {
         Denial {
@@ -386,6 +483,75 @@ mod tests {
         let record = recorder.take();
         assert_eq!(record.paths[0].path, "/work/\\u{1b}[2J");
         assert_eq!(record.denials[0].access, "read /work/a\\n{\"fake\":1}");
+    }
+
+    const VALUE: &str = "q7Rk2mXw9TbZ";
+
+    /// Everything that a recorder hears of, with a secret in it, and all that comes out.
+    fn told(search: bool) -> (Record, String) {
+        let redaction = Redaction::new();
+        redaction.register("TOKEN", Secret::new(VALUE).unwrap());
+        let (recorder, heard) = listening();
+        let recorder = match search {
+            true => recorder.searching(redaction),
+            false => recorder,
+        };
+        recorder.touch(&format!("/work/{VALUE}"), PathUse::Read);
+        recorder.deny(denial(&format!("read /{VALUE}")));
+        recorder.reach(&format!("{VALUE}.example:443"));
+        recorder.exceed(ErrorKind::LimitLog, format!("too much of {VALUE}"));
+        recorder.emit(CallEvent::Log {
+            level: "info".into(),
+            message: format!("it is {VALUE}\n"),
+        });
+        recorder.emit(CallEvent::Progress {
+            done: 1.0,
+            total: None,
+            // The cut would leave its beginning.
+            message: Some(format!("{}{VALUE}", "x".repeat(MAX_TEXT_BYTES - 6))),
+        });
+        let record = recorder.take();
+        let heard = format!("{:?}", heard.lock().unwrap());
+        (record, heard)
+    }
+
+    #[test]
+    fn nothing_that_is_kept_or_told_holds_a_secret() {
+        let (record, heard) = told(true);
+        let seen = format!("{record:?} {heard}");
+        assert!(!seen.contains(VALUE), "{seen}");
+        assert!(!seen.contains(&VALUE[..5]), "{seen}");
+        assert_eq!(record.hosts["[secret TOKEN].example:443"], 1);
+        assert_eq!(record.redactions["TOKEN"], 6);
+        let (record, heard) = told(false);
+        assert!(record.redactions.is_empty());
+        let seen = format!("{record:?} {heard}");
+        assert_eq!(seen.matches(&VALUE[..5]).count(), 7, "{seen}");
+    }
+
+    #[test]
+    fn half_of_a_secret_is_not_left_where_a_text_is_cut() {
+        let redaction = Redaction::new();
+        redaction.register("TOKEN", Secret::new(VALUE).unwrap());
+        let (recorder, _) = listening();
+        let recorder = recorder.searching(redaction);
+        for left in 0..=VALUE.len() {
+            let before = "x".repeat(MAX_TEXT_BYTES - left);
+            recorder.touch(&format!("{before}{VALUE}"), PathUse::Read);
+        }
+        for touched in recorder.take().paths {
+            assert!(!touched.path.contains(&VALUE[..1]), "{touched:?}");
+        }
+    }
+
+    #[test]
+    fn what_redacts_elsewhere_counts_here() {
+        let (recorder, _) = listening();
+        recorder.redacted("A", 2);
+        recorder.redacted("A", 1);
+        recorder.redacted("B", 0);
+        let counted = recorder.take().redactions;
+        assert_eq!(counted.into_iter().collect::<Vec<_>>(), [("A".into(), 3)]);
     }
 
     #[test]

@@ -82,7 +82,13 @@ impl Asking {
             shared: Arc::clone(shared),
             about: Arc::clone(about),
             input_preview: match shared.approver {
-                Some(_) => input.chars().take(PREVIEW_CHARS).collect(),
+                // Before it is cut: half of a secret would not be found.
+                Some(_) => shared
+                    .redaction()
+                    .text(input)
+                    .chars()
+                    .take(PREVIEW_CHARS)
+                    .collect(),
                 None => String::new(),
             },
             tool: caller.tool.to_owned(),
@@ -118,7 +124,7 @@ impl Asking {
         let request = ApprovalRequest {
             tool: self.about.tool.clone(),
             call_id: self.about.call_id.clone(),
-            access: access.to_owned(),
+            access: self.shared.redaction().text(access).into_owned(),
             rule,
             input_preview: self.input_preview.clone(),
         };

@@ -16,7 +16,7 @@ use crate::{
     egress::{Egress, EgressOptions},
     engine::{EngineOptions, Engines},
     registry::Registry,
-    secrets::{AnySecretStore, Keeper, Redaction, SecretStore, Weaknesses},
+    secrets::{AnySecretStore, Keeper, Redaction, SecretStore, Weakness, Weaknesses},
     worker::{Pool, Workers},
 };
 
@@ -161,7 +161,7 @@ impl ToolHostBuilder {
 
     /// Leaves a defence out, for tests that show what it is good for.
     #[cfg(any(test, feature = "test-support"))]
-    pub fn weakness(mut self, weakness: crate::testing::Weakness) -> Self {
+    pub fn weakness(mut self, weakness: Weakness) -> Self {
         self.weak.add(weakness);
         self
     }
@@ -188,7 +188,11 @@ impl ToolHostBuilder {
             default: self.isolation,
             required: self.confinement,
         };
-        let recording = Recording::new(self.audit);
+        let kept = match self.weak.has(Weakness::KeptAsItIs) {
+            true => Redaction::new(),
+            false => self.redaction.clone(),
+        };
+        let recording = Recording::new(self.audit, kept);
         recording.session(&self.layers)?;
         Ok(ToolHost {
             shared: Arc::new(Shared {

@@ -9,13 +9,15 @@ use tracing::Instrument as _;
 use super::{
     Shared,
     approval::{Answer, Asking},
+    arguments::Searched,
     help,
     nested::Nested,
+    nets::Net,
     records::{About, Pending},
 };
 use crate::{
-    CallContext, Content, Denial, Error, ErrorKind, Result, ToolCall, ToolFailure, ToolResult,
-    Usage,
+    CallContext, CallId, Content, Denial, Error, ErrorKind, Result, ToolCall, ToolFailure,
+    ToolResult, Usage,
     admission::{Caller, Refusal},
     audit::Effect,
     capability::{
@@ -26,7 +28,7 @@ use crate::{
     engine::limits,
     registry::{Access, Tool},
     sandbox::Setup,
-    secrets::CallSecrets,
+    secrets::{CallSecrets, Redaction, Weakness},
     telemetry,
     text::escape_control,
 };
@@ -49,7 +51,7 @@ pub(super) struct Answered {
 }
 
 /// Why a call went no further.
-enum Stop {
+pub(super) enum Stop {
     /// The model should hear of it.
     Failed(ToolFailure),
     /// The embedder must act on it.
@@ -86,7 +88,9 @@ impl Shared {
         context: &CallContext,
         nesting: Nesting,
     ) -> Result<ToolResult> {
-        let span = telemetry::call_span(&call.tool, &call.id);
+        let redaction = self.redaction();
+        let id = CallId::new(&redaction.text(call.id.as_str()));
+        let span = telemetry::call_span(&redaction.text(&call.tool), &id);
         let result = self
             .attempt(call, context, nesting)
             .instrument(span.clone())
@@ -113,7 +117,8 @@ impl Shared {
                 .and_then(|tool| tool.access.executor())
                 .map(|executor| executor.isolation()),
         });
-        let recorder = Recorder::new(call.id.clone(), context.events.clone());
+        let recorder =
+            Recorder::new(call.id.clone(), context.events.clone()).searching(self.leaving());
         let pending = Pending::new(&self.recording, Arc::clone(&about), recorder.clone());
 
         let attempt = Attempt {
@@ -135,8 +140,31 @@ impl Shared {
         if let (Err(failure), Some((package, _))) = (&mut ended.outcome, &about.package) {
             help::add(failure, package);
         }
+        if let Err(failure) = &mut ended.outcome {
+            let mut net = Net::new(&self.leaving());
+            net.failure(failure);
+            ended.record.redacted(net.hits());
+        }
         pending.settle(&ended)?;
-        Ok(result(call, ended))
+        let mut result = result(call, ended);
+        if about.package.is_none() {
+            // Whoever asked for a tool that is not there chose the name.
+            Net::new(self.redaction()).text(&mut result.tool);
+        }
+        Ok(result)
+    }
+
+    /// The search for every secret that the host knows.
+    pub(super) fn redaction(&self) -> &Redaction {
+        self.keeper.sinks()
+    }
+
+    /// The search of what leaves a sandbox.
+    pub(super) fn leaving(&self) -> Redaction {
+        if self.keeper.lacks(Weakness::LeavesAsItIs) {
+            return Redaction::new();
+        }
+        self.redaction().clone()
     }
 }
 
@@ -163,15 +191,16 @@ fn result(call: ToolCall, ended: Ended) -> ToolResult {
         failure,
         usage: ended.usage,
         denials: ended.record.denials,
+        redactions: ended.record.redactions,
     }
 }
 
 /// One call on its way.
-struct Attempt<'a> {
-    shared: &'a Arc<Shared>,
+pub(super) struct Attempt<'a> {
+    pub(super) shared: &'a Arc<Shared>,
     context: &'a CallContext,
-    about: &'a Arc<About>,
-    recorder: &'a Recorder,
+    pub(super) about: &'a Arc<About>,
+    pub(super) recorder: &'a Recorder,
 }
 
 impl Attempt<'_> {
@@ -195,8 +224,12 @@ impl Attempt<'_> {
             session,
         };
         tracing::Span::current().record(telemetry::PACKAGE, tool.package.name.as_str());
-        let input = check_input(&tool, &call.input)?;
+        let input = sized(&call.input)?;
         let asking = Asking::new(self.shared, self.about, caller, &input);
+        let mut searched = Searched::default();
+        let checked = self.check_arguments(call, &mut searched, &asking);
+        self.unless_stopped(None, checked).await??;
+        check_input(&tool, &call.input)?;
         let (roots, consented) = self
             .unless_stopped(None, self.decide(&tool, &asking))
             .await??;
@@ -217,6 +250,8 @@ impl Attempt<'_> {
         let _place = self.unless_stopped(Some(deadline), entering).await??;
 
         let secrets = self.secrets(&roots, deadline).await?;
+        let checked = self.check_arguments(call, &mut searched, &asking);
+        self.unless_stopped(Some(deadline), checked).await??;
         let setup = Setup {
             roots,
             egress: Arc::clone(&self.shared.egress),
@@ -237,7 +272,12 @@ impl Attempt<'_> {
             // A tool that may not be called was refused above.
             return Err(failure(ErrorKind::Internal, "the tool has no place to run"));
         };
-        let finished = executor.run(setup, name, input, &self.context.cancel).await;
+        let mut finished = executor.run(setup, name, input, &self.context.cancel).await;
+        if let Ok(content) = &mut finished.outcome {
+            let mut net = Net::new(&self.shared.leaving());
+            net.content(content);
+            finished.record.redacted(net.hits());
+        }
         Ok(Ended {
             outcome: finished
                 .outcome
@@ -352,21 +392,26 @@ impl Attempt<'_> {
     }
 }
 
-/// The input as JSON text, if it is what the tool expects.
-fn check_input(tool: &Tool, input: &Value) -> Result<String, Stop> {
-    let refuse = |why: String| Err(failure(ErrorKind::InvalidInput, why));
+/// The input as JSON text, if it is not too long.
+fn sized(input: &Value) -> Result<String, Stop> {
     let text = input.to_string();
-    if text.len() > limits::INPUT_BYTES {
-        return refuse(format!(
-            "the input has {} bytes; an input may have at most {} bytes",
-            text.len(),
-            limits::INPUT_BYTES
-        ));
+    if text.len() <= limits::INPUT_BYTES {
+        return Ok(text);
     }
-    match tool.input.check(input) {
-        Ok(()) => Ok(text),
-        Err(problems) => refuse(format!("the input does not fit the tool: {problems}")),
-    }
+    let why = format!(
+        "the input has {} bytes; an input may have at most {} bytes",
+        text.len(),
+        limits::INPUT_BYTES
+    );
+    Err(failure(ErrorKind::InvalidInput, why))
+}
+
+/// Whether the input is what the tool expects.
+fn check_input(tool: &Tool, input: &Value) -> Result<(), Stop> {
+    tool.input.check(input).map_err(|problems| {
+        let why = format!("the input does not fit the tool: {problems}");
+        failure(ErrorKind::InvalidInput, why)
+    })
 }
 
 /// Where a tool declares an output schema, its answer has to be one JSON value that fits.

@@ -53,6 +53,7 @@ impl Callee for Nested {
                     )),
                     usage: Usage::default(),
                     denials: Vec::new(),
+                    redactions: std::collections::BTreeMap::new(),
                 },
             }
         })

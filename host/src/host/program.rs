@@ -139,7 +139,8 @@ impl ToolHost {
             secrets: CallSecrets::none(),
             deadline,
             out_of_time: "the program took longer than it may".to_owned(),
-            recorder: Recorder::new(CallId::random(), context.events.clone()),
+            recorder: Recorder::new(CallId::random(), context.events.clone())
+                .searching(self.shared.leaving()),
             asker: None,
             callee: Arc::new(Nested::new(&self.shared, context, deadline)),
             nesting: Nesting::top(),

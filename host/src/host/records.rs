@@ -4,21 +4,23 @@ use std::{sync::Arc, time::Instant};
 
 use toolcell_policy::{Isolation, Layers};
 
-use super::{calling::Ended, prepare::missing};
+use super::{calling::Ended, nets, prepare::missing};
 use crate::{
     CallId, ErrorKind, Result, Usage,
     audit::{
         AuditRecord, AuditSink, CallRecord, DecisionRecord, Effect, HostReached, Outcome,
-        PathTouched, SessionRecord, WorkersRecord,
+        PathTouched, Redacted, SessionRecord, WorkersRecord,
     },
     capability::recorder::{Record, Recorder},
     confine::ConfinementReport,
+    secrets::Redaction,
 };
 
-/// The audit log of a host, if it has one.
+/// The audit log of a host, if it has one. Every record passes the host's search for secrets on its way.
 pub(super) struct Recording {
     sink: Option<Arc<dyn AuditSink>>,
     session: String,
+    redaction: Redaction,
 }
 
 /// Which call records are about.
@@ -34,10 +36,11 @@ pub(super) struct About {
 }
 
 impl Recording {
-    pub(super) fn new(sink: Option<Arc<dyn AuditSink>>) -> Self {
+    pub(super) fn new(sink: Option<Arc<dyn AuditSink>>, redaction: Redaction) -> Self {
         Self {
             sink,
             session: format!("{:032x}", rand::random::<u128>()),
+            redaction,
         }
     }
 
@@ -45,7 +48,8 @@ impl Recording {
         let Some(sink) = &self.sink else {
             return Ok(());
         };
-        Ok(sink.append(&record())?)
+        let record = nets::record(&self.redaction.current(), record())?;
+        Ok(sink.append(&record)?)
     }
 
     /// The host begins to work.
@@ -144,6 +148,14 @@ impl Recording {
                     })
                     .collect(),
                 hosts_dropped: record.hosts_dropped,
+                redactions: record
+                    .redactions
+                    .iter()
+                    .map(|(secret, count)| Redacted {
+                        secret: secret.clone(),
+                        count: *count,
+                    })
+                    .collect(),
             })
         })
     }

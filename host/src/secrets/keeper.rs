@@ -5,8 +5,8 @@ use std::sync::Arc;
 use toolcell_policy::{GrantSet, SecretSource};
 
 use super::{
-    AnySecretStore, BoundSecret, CallSecrets, Redaction, SecretError, SecretQuery, Weaknesses,
-    call::Value,
+    AnySecretStore, BoundSecret, CallSecrets, Redaction, SecretError, SecretQuery, Weakness,
+    Weaknesses, call::Value,
 };
 use crate::TenantId;
 
@@ -30,6 +30,11 @@ impl Keeper {
     /// The search of the host's sinks, for every secret of every tenant.
     pub(crate) fn sinks(&self) -> &Redaction {
         &self.sinks
+    }
+
+    /// Whether a defence is missing, which is so in tests alone.
+    pub(crate) fn lacks(&self, weakness: Weakness) -> bool {
+        self.weak.has(weakness)
     }
 
     /// The secrets of a call of the tool that these grants are for.

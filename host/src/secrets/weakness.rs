@@ -20,6 +20,12 @@ pub enum Weakness {
     ValuesJoin,
     /// A secret goes along to every destination.
     EveryDestination,
+    /// What leaves a sandbox is handed out as it is: answers, failures and events.
+    LeavesAsItIs,
+    /// What the host writes down or tells its embedder is not searched once more.
+    KeptAsItIs,
+    /// An input may hold what it likes.
+    ArgumentsPass,
 }
 
 /// Which defences are missing.

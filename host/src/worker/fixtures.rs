@@ -47,6 +47,7 @@ impl Callee for Echo {
                 failure: None,
                 usage: Usage::default(),
                 denials: Vec::new(),
+                redactions: std::collections::BTreeMap::new(),
             }
         })
     }

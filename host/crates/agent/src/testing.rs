@@ -71,6 +71,7 @@ pub(crate) fn result(call: &ToolCall, content: Vec<Content>) -> ToolResult {
         failure: None,
         usage: Usage::default(),
         denials: Vec::new(),
+        redactions: std::collections::BTreeMap::new(),
     }
 }
 

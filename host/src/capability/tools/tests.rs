@@ -30,6 +30,7 @@ impl Callee for Fixed {
             failure: self.failure.clone(),
             usage: Usage::default(),
             denials: Vec::new(),
+            redactions: std::collections::BTreeMap::new(),
         };
         Box::pin(async move { result })
     }

@@ -11,14 +11,13 @@ use crate::{
         progress::{INTERVAL, ProgressState},
         recorder::{MAX_DENIALS, MAX_PATHS, Notice, Recorder, shown},
     },
-    text::escape_control,
     worker::wire::WireError,
 };
 
 use super::{MAX_MESSAGE_CHARS, line};
 
-/// How many bytes one byte of a guest's log can become: `\u{1b}` for an escape character.
-const ESCAPED: u64 = 6;
+/// How many bytes one byte of a guest's log can become: `U+FFFD` for one that is no UTF-8.
+const REPLACED: u64 = 3;
 
 /// Applies the notices of one call. There can be no more of them than an honest worker has to tell.
 pub(super) struct Notices {
@@ -41,7 +40,7 @@ impl Notices {
         Self {
             left: others.saturating_add(lines_left).saturating_add(reports),
             lines_left,
-            log_left: limits.log.saturating_mul(ESCAPED),
+            log_left: limits.log.saturating_mul(REPLACED),
             progress: ProgressState::new(recorder.clone()),
             grants,
             recorder,
@@ -65,7 +64,7 @@ impl Notices {
                 if self.recorder.is_heard() {
                     self.recorder.emit(CallEvent::Log {
                         level: known_level(&level)?.to_owned(),
-                        message: escape_control(&message).into_owned(),
+                        message,
                     });
                 }
             }

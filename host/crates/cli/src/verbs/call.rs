@@ -96,7 +96,7 @@ fn show(result: &ToolResult, no_policy: bool) -> Outcome {
 
 /// The shape that scripts rely on.
 fn data(result: &ToolResult) -> Value {
-    json!({
+    let mut data = json!({
         "tool": result.tool,
         "call_id": result.call_id,
         "is_error": result.is_error(),
@@ -104,7 +104,11 @@ fn data(result: &ToolResult) -> Value {
         "structured": result.structured,
         "usage": result.usage,
         "denials": result.denials,
-    })
+    });
+    if let (Some(data), false) = (data.as_object_mut(), result.redactions.is_empty()) {
+        data.insert("redactions".to_owned(), json!(result.redactions));
+    }
+    data
 }
 
 fn human(result: &ToolResult) {

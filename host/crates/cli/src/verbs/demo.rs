@@ -62,7 +62,6 @@ pub(crate) async fn demo(arguments: DemoArgs) -> Outcome {
         events: Some(timeline.sink()),
         cancel,
         transcript: Some(place.transcript.clone()),
-        tenant: None,
     };
     let report = agent
         .run(TASK.trim(), &context)

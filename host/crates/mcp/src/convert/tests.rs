@@ -12,6 +12,7 @@ fn answered(content: Vec<Content>, structured: Option<Value>) -> ToolResult {
         failure: None,
         usage: Usage::default(),
         denials: Vec::new(),
+        redactions: std::collections::BTreeMap::new(),
     }
 }
 
