@@ -4,6 +4,7 @@
 use crate::ErrorKind;
 
 pub(crate) mod answer;
+pub(crate) mod ask;
 mod bindings;
 pub(crate) mod files;
 #[cfg(test)]

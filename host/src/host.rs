@@ -5,6 +5,7 @@ mod arguments;
 mod builder;
 mod calling;
 mod help;
+mod learning;
 mod load;
 mod nested;
 mod nets;
@@ -21,6 +22,7 @@ use toolcell_policy::{Annotations, Decision, Layers, Lock};
 
 pub use approval::{Approval, ApprovalRequest, Approver};
 pub use builder::ToolHostBuilder;
+pub use learning::Learning;
 pub use program::{WasiExit, WasiGrant, WasiProgram};
 
 use self::{approval::AnyApprover, load::Source, prepare::Isolating, records::Recording};
@@ -53,6 +55,7 @@ struct Shared {
     base_dir: Option<PathBuf>,
     recording: Recording,
     approver: Option<Arc<dyn AnyApprover>>,
+    learning: Option<Learning>,
     roots: RootRules,
     egress: Arc<Egress>,
     keeper: Keeper,

@@ -59,8 +59,8 @@ pub use confine::{ConfinementLevel, ConfinementReport, Kernel, Step as Confineme
 pub use engine::{EngineOptions, EngineReport};
 pub use error::{Error, ErrorKind, Result};
 pub use host::{
-    Approval, ApprovalRequest, Approver, ToolHost, ToolHostBuilder, ToolInfo, WasiExit, WasiGrant,
-    WasiProgram,
+    Approval, ApprovalRequest, Approver, Learning, ToolHost, ToolHostBuilder, ToolInfo, WasiExit,
+    WasiGrant, WasiProgram,
 };
 pub use package::{Inspection, Package};
 pub use sandbox::Stdio;

@@ -10,7 +10,7 @@ use std::{future::Future, sync::Arc, time::Instant};
 
 use futures_util::future::BoxFuture;
 use http::{HeaderName, Request, Response};
-use toolcell_policy::{GrantSet, Rule};
+use toolcell_policy::GrantSet;
 use wasmtime::component::{Linker, ResourceTable};
 use wasmtime_wasi_http::{
     Error, ForbiddenHeaderFilter, RequestOptions, WasiBody, WasiHttp, WasiHttpCtx, WasiHttpCtxView,
@@ -19,7 +19,7 @@ use wasmtime_wasi_http::{
 
 use crate::{egress::Egress, secrets::CallSecrets};
 
-use super::recorder::Recorder;
+use super::{ask::Ask, recorder::Recorder};
 
 pub(crate) use requests::Requests;
 
@@ -38,12 +38,6 @@ const FORBIDDEN_HEADERS: [&str; 8] = [
     "upgrade",
 ];
 
-/// Asks somebody who may say yes to a request whose rule says `ask`.
-pub(crate) trait AskNet: Send + Sync {
-    /// Whether the access, for example `GET https://example.com/`, may happen.
-    fn ask<'a>(&'a self, access: &'a str, rule: &'a Rule) -> BoxFuture<'a, bool>;
-}
-
 /// What a call brings for its requests.
 pub(crate) struct HttpOptions {
     /// Where it may go, and its limits.
@@ -57,7 +51,7 @@ pub(crate) struct HttpOptions {
     /// Hears of denials and limits.
     pub(crate) recorder: Recorder,
     /// Who is asked; nobody means no.
-    pub(crate) approver: Option<Arc<dyn AskNet>>,
+    pub(crate) approver: Option<Arc<dyn Ask>>,
 }
 
 /// What the requests of a call came to.

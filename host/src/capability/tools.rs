@@ -13,12 +13,13 @@ use std::{
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use futures_util::future::BoxFuture;
 use serde_json::Value;
-use toolcell_policy::GrantSet;
+use toolcell_policy::{Access, GrantSet};
 use wasmtime::component::{HasData, Linker};
 
 use super::{
     LimitExceeded,
     answer::{Answer, Blob, Body, OwnError, OwnErrorKind, Piece},
+    ask::Ask,
     bindings::toolcell::tool::{
         tools::{self, Host},
         types::{self as wit},
@@ -130,14 +131,16 @@ pub(crate) struct Admission {
     /// The place of the guest's own call.
     pub(crate) nesting: Nesting,
     pub(crate) callee: Arc<dyn Callee>,
+    /// Who hears of calls in a host that learns.
+    pub(crate) asker: Option<Arc<dyn Ask>>,
     pub(crate) recorder: Recorder,
 }
 
 impl Admission {
     /// Whether the tool may be called from here, or what the caller is told instead.
-    fn admit(&self, name: &str) -> Result<(), OwnError> {
+    async fn admit(&self, name: &str) -> Result<(), OwnError> {
         let verdict = self.grants.check_call(name);
-        if !verdict.is_allowed() {
+        if !self.learned(name).await && !verdict.is_allowed() {
             return Err(self.deny(name, verdict.rule.to_string(), verdict.reason));
         }
         let max = self.grants.limits().call_depth;
@@ -146,6 +149,18 @@ impl Admission {
             return Err(self.deny(name, format!("limit: call_depth = {max}"), reason));
         }
         Ok(())
+    }
+
+    /// Whether a host that learns was told that this tool may be called, though no rule speaks of it.
+    async fn learned(&self, name: &str) -> bool {
+        let Some(asker) = &self.asker else {
+            return false;
+        };
+        let access = Access::Call {
+            tool: name.to_owned(),
+        };
+        let lacks_a_line = self.grants.lacks_a_line(&access);
+        asker.learn(access, lacks_a_line).await
     }
 
     /// What was denied to a callee was denied to whoever called it as well: where its answer comes of that, it is to
@@ -188,7 +203,7 @@ impl CallTools for Admission {
         input: String,
     ) -> BoxFuture<'a, Result<Answer, LimitExceeded>> {
         Box::pin(async move {
-            if let Err(refused) = self.admit(&name) {
+            if let Err(refused) = self.admit(&name).await {
                 return Ok(Err(refused));
             }
             let input = match read(input) {

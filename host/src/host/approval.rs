@@ -3,14 +3,14 @@
 use std::{future::Future, sync::Arc};
 
 use futures_util::future::BoxFuture;
-use toolcell_policy::Rule;
+use toolcell_policy::{Access, Rule};
 
-use super::{Shared, records::About};
+use super::{Shared, learning::plain, records::About};
 use crate::{
     CallId, SessionId,
     admission::{Bounds, Caller, Refusal},
     audit::Effect,
-    capability::http::AskNet,
+    capability::ask::Ask,
 };
 
 /// What somebody is asked to allow.
@@ -149,9 +149,25 @@ pub(super) enum Answer {
     Broken(crate::Error),
 }
 
-impl AskNet for Asking {
+impl Ask for Asking {
     fn ask<'a>(&'a self, access: &'a str, rule: &'a Rule) -> BoxFuture<'a, bool> {
         // A record that cannot be written fails the call when its last record is not written either.
         Box::pin(async move { matches!(self.ask(access, rule).await, Answer::Yes) })
+    }
+
+    fn learn(&self, access: Access, lacks_a_line: bool) -> BoxFuture<'_, bool> {
+        Box::pin(async move {
+            let (Some(learning), Some((package, _))) = (&self.shared.learning, &self.about.package)
+            else {
+                return false;
+            };
+            let access = plain(access);
+            learning.saw(package, access.clone());
+            if !lacks_a_line {
+                return false;
+            }
+            let text = access.to_string();
+            matches!(self.ask(&text, &Rule::learning()).await, Answer::Yes)
+        })
     }
 }

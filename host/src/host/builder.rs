@@ -5,7 +5,8 @@ use std::{path::PathBuf, sync::Arc};
 use toolcell_policy::{Isolation, Layers, Lock};
 
 use super::{
-    Approver, Shared, ToolHost, approval::AnyApprover, prepare::Isolating, records::Recording,
+    Approver, Learning, Shared, ToolHost, approval::AnyApprover, prepare::Isolating,
+    records::Recording,
 };
 use crate::{
     Error, ErrorKind, Result,
@@ -31,6 +32,7 @@ pub struct ToolHostBuilder {
     engine: EngineOptions,
     audit: Option<Arc<dyn AuditSink>>,
     approver: Option<Arc<dyn AnyApprover>>,
+    learning: Option<Learning>,
     roots: RootRules,
     scratch: Option<PathBuf>,
     egress: EgressOptions,
@@ -98,6 +100,13 @@ impl ToolHostBuilder {
     /// Who is asked where a rule says `ask`. Default: nobody, and nobody to ask means no.
     pub fn approver(mut self, approver: impl Approver) -> Self {
         self.approver = Some(Arc::new(approver));
+        self
+    }
+
+    /// Watches what packages use, and asks about what nothing but a line of the policy is missing for. For writing
+    /// policies, not for work: a person who says yes there grants more than is written.
+    pub fn learn(mut self, learning: Learning) -> Self {
+        self.learning = Some(learning);
         self
     }
 
@@ -209,6 +218,7 @@ impl ToolHostBuilder {
                 recording,
                 isolating,
                 approver: self.approver,
+                learning: self.learning,
                 egress: Arc::new(egress),
                 keeper: Keeper::new(self.secrets, self.redaction, self.weak),
                 registry: Registry::default(),

@@ -81,6 +81,11 @@ fn failure(kind: ErrorKind, message: impl Into<String>) -> Stop {
 }
 
 impl Shared {
+    /// Whether calls have anybody to turn to while they run.
+    fn asks(&self) -> bool {
+        self.approver.is_some() || self.learning.is_some()
+    }
+
     /// Carries out one call, from its name to its record in the audit log.
     pub(super) async fn call(
         self: &Arc<Self>,
@@ -144,6 +149,10 @@ impl Shared {
             let mut net = Net::new(&self.leaving());
             net.failure(failure);
             ended.record.redacted(net.hits());
+        }
+        if let (Some(learning), Some((package, _))) = (&self.learning, &about.package) {
+            learning.called(package);
+            learning.saw_files(package, &ended.record);
         }
         pending.settle(&ended)?;
         let mut result = result(call, ended);
@@ -259,11 +268,7 @@ impl Attempt<'_> {
             deadline,
             out_of_time,
             recorder: self.recorder.clone(),
-            asker: self
-                .shared
-                .approver
-                .is_some()
-                .then(|| Arc::new(asking) as _),
+            asker: self.shared.asks().then(|| Arc::new(asking) as _),
             callee: Arc::new(Nested::new(self.shared, self.context, deadline)),
             nesting,
         };

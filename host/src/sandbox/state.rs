@@ -15,9 +15,10 @@ use super::stdio::Streams;
 use crate::{
     Usage,
     capability::{
+        ask::Ask,
         files::{self, FileRoots, FilesState, FilesView, HeldRoots, Leftover},
         holdings::Holdings,
-        http::{self, AskNet, HttpOptions, HttpState, Network, Requests},
+        http::{self, HttpOptions, HttpState, Network, Requests},
         log::{self, LogState, Standard},
         progress::{self, ProgressState},
         recorder::Recorder,
@@ -46,7 +47,7 @@ pub(crate) struct Setup {
     /// Hears of denials, limits and events.
     pub(crate) recorder: Recorder,
     /// Who is asked about requests whose rule says `ask`; nobody means no.
-    pub(crate) asker: Option<Arc<dyn AskNet>>,
+    pub(crate) asker: Option<Arc<dyn Ask>>,
     /// Who carries out calls of other tools.
     pub(crate) callee: Arc<dyn Callee>,
     /// The place of the call among the calls that tools make.
@@ -76,6 +77,7 @@ impl Setup {
             grants: self.grants().clone(),
             nesting: self.nesting.within(self.grants().limits().nested_calls),
             callee: Arc::clone(&self.callee),
+            asker: self.asker.clone(),
             recorder: self.recorder.clone(),
         })
     }

@@ -8,7 +8,7 @@ use std::{collections::HashSet, path::PathBuf, sync::Arc, time::Duration};
 use serde_json::{Map, Value};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
-use toolcell::SessionId;
+use toolcell::{SessionId, TenantId};
 
 pub use builder::AgentBuilder;
 
@@ -54,6 +54,8 @@ pub struct RunContext {
     pub cancel: CancellationToken,
     /// Where a new run's transcript is written. The file must not exist.
     pub transcript: Option<PathBuf>,
+    /// Whose run it is, where an embedder serves several: secrets are looked up for this tenant.
+    pub tenant: Option<TenantId>,
 }
 
 /// What came of a run.

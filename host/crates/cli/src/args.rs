@@ -8,6 +8,7 @@ use toolcell::{ConfinementLevel, Isolation};
 use crate::{
     env,
     style::{self, paint},
+    verbs::learn::OfferedDir,
 };
 
 /// Runs the tools of an AI agent, each in a sandbox that holds nothing but what it was granted.
@@ -283,11 +284,49 @@ pub(crate) enum PolicyVerb {
         #[command(flatten)]
         policy: PolicyOptions,
     },
+    /// Watch a tool or an agent, and print the smallest policy that would have sufficed
+    Learn(LearnArgs),
     /// Check the `[[expect]]` entries of the policy
     Test {
         #[command(flatten)]
         policy: PolicyOptions,
     },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LearnArgs {
+    /// The tool to call, by its public name
+    #[arg(required_unless_present = "task", conflicts_with = "task")]
+    pub(crate) tool: Option<String>,
+    /// Its input as JSON; `-` reads it from standard input, `@FILE` from a file
+    #[arg(
+        default_value = "{}",
+        value_name = "INPUT|-|@FILE",
+        conflicts_with = "task"
+    )]
+    pub(crate) input: String,
+    /// Let an agent work on this task instead
+    #[arg(long)]
+    pub(crate) task: Option<String>,
+    /// The model of the agent, as for `toolcell run`
+    #[arg(long, value_name = "MODEL", env = env::MODEL, hide_env_values = true, requires = "task")]
+    pub(crate) model: Option<String>,
+    /// Watch this component; may be given several times
+    #[arg(long, value_name = "FILE|builtin:NAME", value_hint = ValueHint::FilePath)]
+    pub(crate) component: Vec<String>,
+    /// Lend the components a directory while they are watched; may be given several times
+    #[arg(long = "dir", value_name = "HOST=GUEST", requires = "component")]
+    pub(crate) dirs: Vec<OfferedDir>,
+    /// Say yes to every access that the packages request, without being asked
+    #[arg(long)]
+    pub(crate) yes: bool,
+    /// Write the policy to this new file instead of standard output
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) out: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) policy: PolicyOptions,
+    #[command(flatten)]
+    pub(crate) workers: WorkerOptions,
 }
 
 #[derive(Debug, Args)]

@@ -9,7 +9,8 @@ use std::{
 };
 
 use toolcell::{
-    Approval, ApprovalRequest, Approver, ErrorKind, Package, ToolHost, audit::FileAudit,
+    Approval, ApprovalRequest, Approver, ErrorKind, Package, ToolHost, ToolHostBuilder,
+    audit::FileAudit,
 };
 use toolcell_policy::{FileAccess, Layer, Layers, Manifest, Origin};
 
@@ -52,6 +53,16 @@ pub(crate) fn start(
     workers: WorkerOptions,
     isolation: Option<Where>,
 ) -> Result<ToolHost, Failure> {
+    Ok(builder(in_force, dirs, workers, isolation)?.build()?)
+}
+
+/// What such a host is made of.
+pub(crate) fn builder(
+    in_force: &InForce,
+    dirs: &Dirs,
+    workers: WorkerOptions,
+    isolation: Option<Where>,
+) -> Result<ToolHostBuilder, Failure> {
     refuse_writable_policies(in_force)?;
     let audit = FileAudit::open(&in_force.audit, SystemTime::now)
         .map_err(|error| failure::audit(&error))?;
@@ -75,7 +86,7 @@ pub(crate) fn start(
     if prompt::possible() {
         builder = builder.approver(Person::default());
     }
-    Ok(builder.build()?)
+    Ok(builder)
 }
 
 /// A tool that can write its own policy has no policy. Reading it does no harm, and a project that an agent works on

@@ -7,6 +7,7 @@ pub(crate) mod demo;
 pub(crate) mod doctor;
 pub(crate) mod explain;
 pub(crate) mod inspect;
+pub(crate) mod learn;
 pub(crate) mod lock;
 pub(crate) mod policy;
 pub(crate) mod run;

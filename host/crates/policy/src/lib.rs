@@ -59,6 +59,7 @@ mod explain;
 mod grants;
 mod guarded;
 mod layers;
+mod learn;
 mod limits;
 pub mod lock;
 mod manifest;
@@ -82,6 +83,7 @@ pub use explain::{Explanation, explain, explain_access};
 pub use grants::GrantSet;
 pub use guarded::{GuardedPlace, Standing, guarded_places, standing};
 pub use layers::Layers;
+pub use learn::{Learned, Watched, learn};
 pub use limits::{LimitInfo, LimitUnit, Limits, SharedLimits};
 pub use lock::{Lock, LockedPackage};
 pub use manifest::{

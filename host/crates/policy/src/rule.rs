@@ -115,6 +115,11 @@ impl Rule {
         Self::unwritten("denied unless the package requests it")
     }
 
+    /// No rule speaks of it, and a person who writes the policy is asked.
+    pub fn learning() -> Self {
+        Self::unwritten("no rule grants it yet")
+    }
+
     /// Whether a file holds this rule.
     pub fn is_written(&self) -> bool {
         self.line > 0

@@ -9,7 +9,7 @@ use futures_util::future::BoxFuture;
 use http::{Method, Request, Uri};
 use http_body_util::BodyExt;
 use tokio::sync::Semaphore;
-use toolcell_policy::{Effect, NetGrant};
+use toolcell_policy::{Access, Effect, Endpoint, NetGrant};
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody};
 
 use super::{HttpOptions, HttpUsage, Network, Sent};
@@ -129,6 +129,10 @@ impl Requests {
         })?;
         let access = access(method, target.without_query());
         let grants = &self.options.grants;
+        if self.learned(method, &target).await {
+            let special = Endpoint::names_private(target.url());
+            return Ok((target, special));
+        }
         let verdict = grants.check_net(method.as_str(), target.url());
         let refusal = match (verdict.effect, &self.options.approver) {
             (Effect::Allow, _) => None,
@@ -146,6 +150,20 @@ impl Requests {
             .net_grant(target.url())
             .is_some_and(NetGrant::allows_special_addresses);
         Ok((target, special))
+    }
+
+    /// Whether a host that learns was told that this request may happen, though no rule speaks of it.
+    async fn learned(&self, method: &Method, target: &Target) -> bool {
+        let method = toolcell_policy::Method::from_name(method.as_str());
+        let (Some(asker), Some(method)) = (&self.options.approver, method) else {
+            return false;
+        };
+        let access = Access::Net {
+            method,
+            url: target.url().clone(),
+        };
+        let lacks_a_line = self.options.grants.lacks_a_line(&access);
+        asker.learn(access, lacks_a_line).await
     }
 
     fn deny(&self, access: String, rule: impl Into<String>, reason: String) -> Error {

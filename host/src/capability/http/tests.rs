@@ -2,7 +2,7 @@ use std::{pin::Pin, sync::Mutex, time::Duration};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Empty, Full};
-use toolcell_policy::{Decision, Layers, Manifest, Policy, decide};
+use toolcell_policy::{Access, Decision, Layers, Manifest, Policy, Rule, decide};
 use wasmtime::component::Resource;
 use wasmtime_wasi::p2::Pollable;
 use wasmtime_wasi_http::{
@@ -62,7 +62,7 @@ impl Call {
         Self::with(grants, None, PLENTY)
     }
 
-    fn with(grants: GrantSet, approver: Option<Arc<dyn AskNet>>, time: Duration) -> Self {
+    fn with(grants: GrantSet, approver: Option<Arc<dyn Ask>>, time: Duration) -> Self {
         let names = Names::default()
             .with("server.test", &[&["127.0.0.1"]])
             .with("api.example.com", &[&["127.0.0.1"]]);
@@ -135,10 +135,14 @@ struct Person {
     heard: Mutex<Vec<String>>,
 }
 
-impl AskNet for Person {
+impl Ask for Person {
     fn ask<'a>(&'a self, access: &'a str, _: &'a Rule) -> BoxFuture<'a, bool> {
         self.heard.lock().unwrap().push(access.to_owned());
         Box::pin(std::future::ready(self.says))
+    }
+
+    fn learn(&self, _: Access, _: bool) -> BoxFuture<'_, bool> {
+        Box::pin(std::future::ready(false))
     }
 }
 
@@ -351,7 +355,7 @@ async fn a_rule_that_asks_waits_for_a_yes() {
                 heard: Mutex::default(),
             })
         });
-        let approver = person.clone().map(|it| it as Arc<dyn AskNet>);
+        let approver = person.clone().map(|it| it as Arc<dyn Ask>);
         let mut call = Call::with(grants(&rule, ""), approver, PLENTY);
         match (call.fetch("GET", &url).await, outcome) {
             (Ok(body), Ok(expected)) => assert_eq!(body, expected),

@@ -46,6 +46,7 @@ fn state(callee: &Arc<Fixed>, nesting: Nesting) -> (ToolsState, Recorder) {
         grants,
         nesting,
         callee: callee.clone(),
+        asker: None,
         recorder: recorder.clone(),
     }));
     (state, recorder)

@@ -194,7 +194,7 @@ impl Session<'_> {
             cancel: self.context.cancel.child_token(),
             events: sink,
             session: Some(self.id.clone()),
-            ..CallContext::default()
+            tenant: self.context.tenant.clone(),
         }
     }
 

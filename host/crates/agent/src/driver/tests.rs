@@ -292,6 +292,7 @@ async fn stopping_cancels_calls_and_keeps_their_results() {
                 stop.cancel();
             }
         })),
+        ..RunContext::default()
     };
     let model = script(&[("t1", "write")]);
     let report = agent(&tools, model.clone())
@@ -323,6 +324,7 @@ async fn a_call_that_ignores_its_cancellation_is_abandoned() {
             }
         })),
         transcript: None,
+        ..RunContext::default()
     };
     let mut agent = agent(&tools, script(&[("t1", "write")]));
     agent.rules.cancel_grace = Duration::from_millis(10);

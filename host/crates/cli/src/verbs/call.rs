@@ -45,7 +45,7 @@ pub(crate) async fn call(arguments: CallArgs) -> Outcome {
     )
 }
 
-async fn load(host: &ToolHost, component: &str) -> Result<Vec<String>, Failure> {
+pub(super) async fn load(host: &ToolHost, component: &str) -> Result<Vec<String>, Failure> {
     Ok(match component.strip_prefix("builtin:") {
         Some(name) => host.load_bytes(name, hosts::builtin_bytes(name)?).await?,
         None => host.load_file(component).await?,
@@ -53,7 +53,7 @@ async fn load(host: &ToolHost, component: &str) -> Result<Vec<String>, Failure> 
 }
 
 /// The public name of the tool that is meant. Of the one package that was loaded, a tool's own name says enough.
-fn named(names: Vec<String>, tool: String) -> String {
+pub(super) fn named(names: Vec<String>, tool: String) -> String {
     // A package's name has no `_`.
     let own = |name: &String| name.split_once('_').is_some_and(|(_, own)| own == tool);
     match names.iter().find(|name| own(name)) {
@@ -143,7 +143,7 @@ fn not_shown(what: &str) {
 }
 
 /// The input: JSON itself, `@FILE`, or `-` for standard input.
-fn input(argument: &str) -> Result<Value, Failure> {
+pub(super) fn input(argument: &str) -> Result<Value, Failure> {
     let failed = |name: &str, error| Failure::io("read", Path::new(name), &error);
     let (text, from) = match argument.strip_prefix('@') {
         Some(file) => {

@@ -62,6 +62,7 @@ pub(crate) async fn demo(arguments: DemoArgs) -> Outcome {
         events: Some(timeline.sink()),
         cancel,
         transcript: Some(place.transcript.clone()),
+        tenant: None,
     };
     let report = agent
         .run(TASK.trim(), &context)

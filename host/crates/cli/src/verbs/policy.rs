@@ -1,4 +1,4 @@
-//! `toolcell policy check|explain|test`.
+//! `toolcell policy check|explain|test`; `learn` is beside it.
 
 use std::path::PathBuf;
 
@@ -17,7 +17,7 @@ use crate::{
     style::{self, paint},
 };
 
-pub(crate) fn policy(verb: PolicyVerb) -> Outcome {
+pub(crate) async fn policy(verb: PolicyVerb) -> Outcome {
     match verb {
         PolicyVerb::Check { files } => check(&files),
         PolicyVerb::Explain {
@@ -25,6 +25,7 @@ pub(crate) fn policy(verb: PolicyVerb) -> Outcome {
             access,
             policy,
         } => explain(tool.as_deref(), &access.join(" "), &policy),
+        PolicyVerb::Learn(arguments) => super::learn::learn(arguments).await,
         PolicyVerb::Test { policy } => test(&policy),
     }
 }

@@ -106,6 +106,7 @@ async fn work(
         events: Some(timeline.sink()),
         cancel,
         transcript: task.is_some().then(|| place.transcript.clone()),
+        tenant: None,
     };
     match task {
         Some(task) => agent.run(task, &context).await,

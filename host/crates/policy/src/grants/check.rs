@@ -4,7 +4,7 @@ use url::Url;
 
 use super::GrantSet;
 use crate::{
-    Effect, FileAccess, Method, NetGrant, Rule, Standing, Verdict,
+    Access, Effect, FileAccess, Method, NetGrant, Rule, Standing, Verdict,
     access::{is_within, normal_guest_path},
     layers::Party,
     net::RequestPath,
@@ -153,6 +153,20 @@ impl GrantSet {
         );
         let requested = || self.requests().cover_env(name);
         unless_requested(verdict, requested, &access)
+    }
+
+    /// Whether a line of the policy is all that an access lacks: no rule denies it, it cannot be misread, and the package
+    /// requests it. A host that learns asks a person about such an access.
+    pub fn lacks_a_line(&self, access: &Access) -> bool {
+        let verdict = match access {
+            Access::Net { method, url } => self.check_net(method.name(), url),
+            Access::File { path, access } => self.check_file(path, *access),
+            Access::Env { name } => self.check_env(name),
+            Access::Call { tool } => self.check_call(tool),
+        };
+        verdict.effect == Effect::Deny
+            && verdict.rule == Rule::until_written()
+            && self.requests().cover(access)
     }
 
     /// The strictest of what all layers say. The highest layer decides among equals; a layer that says nothing denies.

@@ -164,6 +164,12 @@ impl Endpoint {
         })
     }
 
+    /// Whether a rule that names the place of this address would let it lead to private addresses.
+    pub fn names_private(url: &Url) -> bool {
+        Self::parse(&url.origin().ascii_serialization())
+            .is_ok_and(|endpoint| endpoint.host.names_special())
+    }
+
     pub(super) fn matches(&self, url: &Url) -> bool {
         Scheme::of(url) == Some(self.scheme)
             && url.port_or_known_default() == Some(self.port)
