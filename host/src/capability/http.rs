@@ -4,7 +4,9 @@
 //! What is refused is recorded and looks to the guest like `HTTP-request-denied`; a limit that is reached is recorded
 //! and fails the request, and the body under way with it.
 
+mod credentials;
 mod requests;
+mod returned;
 
 use std::{future::Future, sync::Arc, time::Instant};
 

@@ -5,6 +5,8 @@
 //! names the host to look up, the server name for TLS, the `Host` header and the request line. Where the `http` crate
 //! reads another host or port from the text, the request is refused.
 
+use std::fmt::Write as _;
+
 use http::Uri;
 use url::{Host, Position, Url};
 
@@ -78,6 +80,21 @@ impl Target {
         &self.url
     }
 
+    /// The same resource with one more query parameter. What it carries may be a credential, so the address is used for
+    /// sending alone.
+    pub(crate) fn with_parameter(&self, name: &str, value: &[u8]) -> Self {
+        let mut query = self.url.query().unwrap_or_default().to_owned();
+        if !query.is_empty() {
+            query.push('&');
+        }
+        percent_encode(name.as_bytes(), &mut query);
+        query.push('=');
+        percent_encode(value, &mut query);
+        let mut with = self.clone();
+        with.url.set_query(Some(&query));
+        with
+    }
+
     /// The host to look up, and the name that a certificate must carry.
     pub(crate) fn host(&self) -> &Host {
         &self.host
@@ -106,6 +123,18 @@ impl Target {
     /// The address without its query, which may carry what nobody should read in a log.
     pub(crate) fn without_query(&self) -> &str {
         &self.url[..Position::AfterPath]
+    }
+}
+
+/// Writes everything but letters, digits and `-._~` as `%XX`.
+fn percent_encode(bytes: &[u8], text: &mut String) {
+    for byte in bytes {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(byte) {
+            text.push(char::from(*byte));
+        } else {
+            // Writing to a text does not fail.
+            let _ = write!(text, "%{byte:02X}");
+        }
     }
 }
 

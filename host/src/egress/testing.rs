@@ -106,6 +106,8 @@ pub(crate) enum Answer {
     Endless(Vec<u8>, Vec<u8>),
     /// Sends the first, and then one letter at each tick until the other side has gone.
     Drip(Vec<u8>, Duration),
+    /// Reads the rest of the request in the same way, and then sends what the test makes of all of it.
+    By(Arc<Answering>),
     /// Reads the rest of the request to its end, as far as its `content-length` says, and then sends this.
     AfterBody(Vec<u8>),
 }
@@ -116,6 +118,9 @@ impl Answer {
         Self::Once(format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n{body}").into())
     }
 }
+
+/// Makes an answer of a request.
+pub(crate) type Answering = dyn Fn(&[u8]) -> Vec<u8> + Send + Sync;
 
 /// A server that answers every connection in the same way.
 pub(crate) struct Server {
@@ -228,13 +233,26 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
                 stream.write_all(b"x").await?;
             }
         }
-        Answer::AfterBody(bytes) => {
+        Answer::AfterBody(_) | Answer::By(_) => {
             let head = String::from_utf8_lossy(&request[..body_start]).to_lowercase();
-            let (_, length) = head.split_once("content-length: ").unwrap();
-            let length: usize = length.split("\r\n").next().unwrap().parse().unwrap();
+            if head.contains("transfer-encoding: chunked") {
+                while !request.ends_with(b"\r\n\r\n") || request.len() == body_start {
+                    read_more(&mut stream, &mut request, &keep).await?;
+                }
+            }
+            let length = head
+                .split_once("content-length: ")
+                .map_or(0, |(_, length)| {
+                    length.split("\r\n").next().unwrap().parse().unwrap()
+                });
             while request.len() < body_start + length {
                 read_more(&mut stream, &mut request, &keep).await?;
             }
+            let bytes = match answer {
+                Answer::By(answer) => answer(&request),
+                Answer::AfterBody(bytes) => bytes,
+                _ => Vec::new(),
+            };
             stream.write_all(&bytes).await?;
         }
     }

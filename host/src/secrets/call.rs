@@ -94,3 +94,36 @@ impl CallSecrets {
         self.redaction.current()
     }
 }
+
+#[cfg(test)]
+impl CallSecrets {
+    /// What a call holds whose values a test has at hand.
+    pub(crate) fn of(values: Vec<(SecretGrant, Option<Secret>)>) -> Self {
+        let mut all = Self::default();
+        for (grant, secret) in values {
+            let value = match secret {
+                None => Value::Absent,
+                Some(secret) => {
+                    let secret = Arc::new(secret);
+                    all.redaction.know(&grant.name, &secret);
+                    Value::Present(secret)
+                }
+            };
+            all.bound.push(BoundSecret { grant, value });
+        }
+        all
+    }
+
+    /// The same with one that is fetched.
+    pub(crate) fn with_fetched(mut self, grant: SecretGrant, source: Arc<dyn TokenSource>) -> Self {
+        let value = Value::Fetched(source);
+        self.bound.push(BoundSecret { grant, value });
+        self
+    }
+
+    /// The same without a defence.
+    pub(crate) fn without(mut self, weakness: Weakness) -> Self {
+        self.weak.add(weakness);
+        self
+    }
+}

@@ -12,9 +12,14 @@ use tokio::sync::Semaphore;
 use toolcell_policy::{Access, Effect, Endpoint, NetGrant};
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody};
 
-use super::{HttpOptions, HttpUsage, Network, Sent};
+use super::{
+    HttpOptions, HttpUsage, Network, Sent,
+    credentials::{Credentials, Hears, Laden, Refusal},
+    returned::Searching,
+};
 use crate::{
     Denial, ErrorKind,
+    capability::recorder::Recorder,
     egress::{Bounds, EgressError, LimitKind, Meter, Phase, Target},
     text::escape_control,
 };
@@ -67,8 +72,29 @@ impl Requests {
         self.count()?;
         let limits = self.options.grants.limits().clone();
         let (target, special) = self.decide(request.method(), request.uri()).await?;
+        let access = access(request.method(), target.without_query());
+        let secrets = &self.options.secrets;
+        let credentials = Credentials::of(secrets, request.method(), &target);
+        credentials
+            .check(request.headers(), &target)
+            .map_err(|refusal| self.refuse(&access, refusal))?;
         // Held until the response is read or given up. One that waits for ever waits until the end of the call.
         let connection = Arc::clone(&self.connections).acquire_owned().await;
+        let laden = credentials
+            .place(
+                request,
+                target,
+                self.options.deadline,
+                self.refusing(&access),
+            )
+            .await
+            .map_err(|refusal| self.refuse(&access, refusal))?;
+        // From here on the address may hold a secret: it goes to the server and nowhere else.
+        let Laden {
+            target,
+            request,
+            used,
+        } = laden;
         self.sent.fetch_add(1, Ordering::Relaxed);
         let reached = format!("{}:{}", target.host(), target.port());
         self.options.recorder.reach(&reached);
@@ -81,19 +107,28 @@ impl Requests {
             header_bytes: limits.headers,
             special,
         };
-        let access = access(request.method(), target.without_query());
         let sent = self
             .options
             .egress
             .send(&target, request, bounds, &self.meter)
             .await;
         let (response, driver) = sent.map_err(|error| self.tell(&access, error))?;
+        credentials.answered(&used, response.status());
         let (reading, driving) = (Arc::clone(&self), self);
         let (read_access, drive_access) = (access.clone(), access);
         let response = response.map(|body| {
             body.map_err(move |error| reading.tell(&read_access, error))
                 .boxed_unsync()
         });
+        let searching = Searching {
+            secrets: Arc::clone(&driving.options.secrets),
+            recorder: driving.options.recorder.clone(),
+            destination: credentials.destination().map(ToOwned::to_owned),
+            credentialed: !used.is_empty(),
+        };
+        let response = searching
+            .clean(response, driving.refusing(&drive_access))
+            .map_err(|refusal| driving.refuse(&drive_access, refusal))?;
         let driver = async move {
             let _connection = connection;
             driver
@@ -176,6 +211,17 @@ impl Requests {
         Error::HttpRequestDenied
     }
 
+    /// Records what is refused because of a secret, and gives what the guest hears of it.
+    fn refuse(&self, access: &str, refusal: Refusal) -> Error {
+        refuse(&self.options.recorder, access, refusal)
+    }
+
+    /// Does the same with what is refused later.
+    fn refusing(&self, access: &str) -> Hears {
+        let (recorder, access) = (self.options.recorder.clone(), access.to_owned());
+        Box::new(move |refusal| drop(refuse(&recorder, &access, refusal)))
+    }
+
     /// Records what the host has to know of an error, and gives what the guest may know of it.
     fn tell(&self, access: &str, error: EgressError) -> Error {
         match error {
@@ -204,6 +250,20 @@ impl Requests {
             EgressError::Incomplete => Error::HttpResponseIncomplete,
         }
     }
+}
+
+fn refuse(recorder: &Recorder, access: &str, refusal: Refusal) -> Error {
+    if let Some(kind) = refusal.ends {
+        // The record keeps an earlier limit, if there was one.
+        let _ = recorder.exceed(kind, refusal.reason.clone());
+    }
+    recorder.deny(Denial {
+        capability: "secrets".to_owned(),
+        access: access.to_owned(),
+        rule: refusal.rule,
+        reason: refusal.reason,
+    });
+    refusal.error
 }
 
 fn timed_out(phase: Phase) -> Error {

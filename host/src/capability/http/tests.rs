@@ -1,3 +1,5 @@
+mod secrets;
+
 use std::{pin::Pin, sync::Mutex, time::Duration};
 
 use bytes::Bytes;
