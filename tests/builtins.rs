@@ -2,11 +2,18 @@
 #![allow(
     clippy::expect_used,
     clippy::indexing_slicing,
+    clippy::panic,
     clippy::unwrap_used,
     reason = "helpers of tests"
 )]
 
+#[path = "builtins/client.rs"]
+mod client;
 mod common;
+#[path = "builtins/double.rs"]
+mod double;
+#[path = "builtins/http.rs"]
+mod http;
 
 use std::{fs, path::Path};
 
@@ -15,7 +22,7 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
 };
-use toolcell::{ErrorKind, Policy, ToolCall, ToolHost, ToolResult};
+use toolcell::{ErrorKind, Policy, ToolCall, ToolHost, ToolResult, testing::EgressOptions};
 
 /// A host with the built-in tools that `policy` names, whose relative paths start in `dir`.
 async fn host(dir: &Path, policy: &str) -> ToolHost {
@@ -24,6 +31,20 @@ async fn host(dir: &Path, policy: &str) -> ToolHost {
     let host = builder.base_dir(dir.to_owned()).build().unwrap();
     host.load_policy_tools().await.unwrap();
     host
+}
+
+/// The same with another way out to the network.
+async fn host_with(policy: &str, egress: EgressOptions) -> ToolHost {
+    let host = empty_host(policy, egress);
+    host.load_policy_tools().await.unwrap();
+    host
+}
+
+/// The same before any tool is loaded.
+fn empty_host(policy: &str, egress: EgressOptions) -> ToolHost {
+    let policy = Policy::from_toml(policy).unwrap();
+    let builder = common::builder(common::isolation()).policy(policy);
+    builder.egress(egress).build().unwrap()
 }
 
 async fn call(host: &ToolHost, tool: &str, input: Value) -> ToolResult {
@@ -51,6 +72,8 @@ const ALL: &str = r#"
     from = "builtin:fetch"
     [tool.files]
     from = "builtin:files"
+    [tool.http]
+    from = "builtin:http"
     [tool.time]
     from = "builtin:time"
 "#;
@@ -68,6 +91,7 @@ async fn every_tool_has_its_public_name_a_description_and_a_schema() {
         "files_read",
         "files_search",
         "files_write",
+        "http",
         "time_convert",
         "time_difference",
         "time_now",

@@ -642,6 +642,7 @@ async fn the_host_is_well_after_all_that() {
 #[test]
 fn every_guest_is_run_by_a_test() {
     let sources = [
+        include_str!("builtins/client.rs"),
         include_str!("embedding.rs"),
         include_str!("hostile.rs"),
         include_str!("mcp.rs"),

@@ -15,10 +15,13 @@ pub(crate) struct Argument {
     default: Option<Expr>,
     min: Option<Expr>,
     max: Option<Expr>,
+    pattern: Option<Expr>,
+    max_length: Option<Expr>,
+    max_items: Option<Expr>,
 }
 
 impl Argument {
-    /// Reads the doc comment and `#[arg(default = .., min = .., max = ..)]`.
+    /// Reads the doc comment and `#[arg(default = .., min = .., max = ..)]` with its like.
     pub(crate) fn new(name: Ident, kind: Type, attributes: &[Attribute]) -> Result<Self> {
         let description = docs::text(attributes)?;
         let mut argument = Argument {
@@ -28,6 +31,9 @@ impl Argument {
             default: None,
             min: None,
             max: None,
+            pattern: None,
+            max_length: None,
+            max_items: None,
         };
         for attribute in attributes.iter().filter(|a| a.path().is_ident("arg")) {
             attribute.parse_nested_meta(|meta| {
@@ -35,7 +41,14 @@ impl Argument {
                     Some("default") => &mut argument.default,
                     Some("min") => &mut argument.min,
                     Some("max") => &mut argument.max,
-                    _ => return Err(meta.error("expected `default`, `min` or `max`")),
+                    Some("pattern") => &mut argument.pattern,
+                    Some("max_length") => &mut argument.max_length,
+                    Some("max_items") => &mut argument.max_items,
+                    _ => {
+                        let what = "expected `default`, `min`, `max`, `pattern`, `max_length` \
+                                    or `max_items`";
+                        return Err(meta.error(what));
+                    }
                 };
                 *slot = Some(Expr::parse(meta.value()?)?);
                 Ok(())
@@ -56,8 +69,13 @@ impl Argument {
         } = self;
         let name = plain(&self.name);
         let default = optional(self.default.as_ref().map(literal));
-        let min = optional(self.min.as_ref().map(|min| quote!((#min) as i64)));
-        let max = optional(self.max.as_ref().map(|max| quote!((#max) as i64)));
+        let number = |bound: &Option<Expr>| {
+            let bound = bound.as_ref();
+            optional(bound.map(|bound| quote!((#bound) as i64)))
+        };
+        let (min, max) = (number(&self.min), number(&self.max));
+        let pattern = optional(self.pattern.as_ref().map(|pattern| quote!(#pattern)));
+        let (max_length, max_items) = (number(&self.max_length), number(&self.max_items));
         let has_default = self.default.is_some();
         quote! {
             ::toolcell_guest::schema::Property {
@@ -68,6 +86,9 @@ impl Argument {
                 default: #default,
                 min: #min,
                 max: #max,
+                pattern: #pattern,
+                max_length: #max_length,
+                max_items: #max_items,
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use proc_macro2::TokenStream;
 use quote::quote;
-use syn::{Error, Fields, Ident, Item, ItemEnum, ItemStruct, Result};
+use syn::{Attribute, Error, Fields, Ident, Item, ItemEnum, ItemStruct, LitStr, Result};
 
 use crate::arguments::Argument;
 use crate::{docs, names};
@@ -65,7 +65,11 @@ fn expand_enum(item: ItemEnum) -> Result<TokenStream> {
             let what = "a data enum is a choice between words: its variants hold nothing";
             return Err(Error::new_spanned(variant, what));
         }
-        let (name, description) = (names::kebab(&variant.ident), docs::text(&variant.attrs)?);
+        let name = match renamed(&variant.attrs)? {
+            Some(name) => name,
+            None => names::kebab(&variant.ident),
+        };
+        let description = docs::text(&variant.attrs)?;
         choices.push(quote! {
             ::toolcell_guest::schema::Choice { name: #name, description: #description }
         });
@@ -81,6 +85,23 @@ fn expand_enum(item: ItemEnum) -> Result<TokenStream> {
         #item
         #implement
     })
+}
+
+/// The word that `#[serde(rename = "..")]` puts in place of a variant's own.
+fn renamed(attributes: &[Attribute]) -> Result<Option<String>> {
+    let mut name = None;
+    for attribute in attributes.iter().filter(|a| a.path().is_ident("serde")) {
+        attribute.parse_nested_meta(|meta| {
+            if !meta.path.is_ident("rename") {
+                let what =
+                    "of serde, only `rename` is understood here: the schema has to say the same";
+                return Err(meta.error(what));
+            }
+            name = Some(meta.value()?.parse::<LitStr>()?.value());
+            Ok(())
+        })?;
+    }
+    Ok(name)
 }
 
 fn check_generics(generics: &syn::Generics, ident: &Ident) -> Result<()> {

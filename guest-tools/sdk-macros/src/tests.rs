@@ -249,3 +249,17 @@ fn what_cannot_be_a_package_is_explained() {
         "say what the package is for",
     );
 }
+
+#[test]
+fn a_choice_may_have_a_word_of_its_own_and_nothing_else_of_serde() {
+    let renamed = quote! {
+        enum Method { #[serde(rename = "GET")] Get, PostIt }
+    };
+    let expanded = data::expand(quote!(), renamed).unwrap().to_string();
+    assert!(expanded.contains(r#"name : "GET""#), "{expanded}");
+    assert!(expanded.contains(r#"name : "post-it""#), "{expanded}");
+    let skipped = quote! {
+        enum Method { #[serde(skip)] Get }
+    };
+    refused(data::expand(quote!(), skipped), "only `rename`");
+}

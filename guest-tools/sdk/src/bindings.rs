@@ -9,6 +9,7 @@ wit_bindgen::generate!({
         world guest {
             import toolcell:tool/log@0.1.0;
             import toolcell:tool/progress@0.1.0;
+            import toolcell:tool/secrets@0.1.0;
             import toolcell:tool/tools@0.1.0;
             export toolcell:tool/tool@0.1.0;
         }

@@ -24,8 +24,8 @@
 //!   tools together and says what they would like to be granted.
 //! - A tool answers a `String`, [`Json`], [`Content`], `Vec<Content>`, or a `Result` of one of
 //!   these with an [`Error`].
-//! - [`log`], [`progress`], [`tools`](mod@tools) and, with features of their names, `files` and
-//!   `http` reach the host. Files, clocks, random numbers and variables are those of `std`.
+//! - [`log`], [`progress`], [`secrets`], [`tools`](mod@tools) and, with features of their names, `files`
+//!   and `http` reach the host. Files, clocks, random numbers and variables are those of `std`.
 
 // Lets the macros say `::toolcell_guest` inside this crate, too.
 extern crate self as toolcell_guest;
@@ -42,6 +42,7 @@ pub mod log;
 pub mod manifest;
 pub mod progress;
 pub mod schema;
+pub mod secrets;
 pub mod tools;
 
 pub use answer::{Answer, Json};
@@ -55,8 +56,8 @@ pub use serde_json;
 ///
 /// The function's name becomes the tool's (`search_text`: `search-text`), its doc comment the
 /// description that a model chooses it by, its arguments the input. Arguments may have doc comments
-/// of their own and `#[arg(default = .., min = .., max = ..)]`, with literals or constants; an
-/// `Option` need not be given. In the brackets stand hints about effects: `read_only`,
+/// of their own and `#[arg(default = .., min = .., max = ..)]`, with literals or constants, and for
+/// texts and lists `pattern`, `max_length` and `max_items`; an `Option` need not be given. In the brackets stand hints about effects: `read_only`,
 /// `idempotent`, `open_world`, `destructive`.
 ///
 /// The function stays as it is. Beside it stands a type with its name, which is a [`Tool`].

@@ -64,6 +64,12 @@ pub struct Property {
     pub min: Option<i64>,
     /// The greatest number.
     pub max: Option<i64>,
+    /// The regular expression that a text matches; of a list or a map, each text in it.
+    pub pattern: Option<&'static str>,
+    /// The most characters of a text; of a list or a map, of each text in it.
+    pub max_length: Option<i64>,
+    /// The most elements of a list.
+    pub max_items: Option<i64>,
 }
 
 /// One word that may be chosen.

@@ -8,7 +8,7 @@ use toolcell_guest::{Content, ErrorKind, Json, Tool, data, package, tool};
 package! {
     name = "sample",
     description = "A \"sample\"\nwith ünïcode",
-    tools = [everything, shape],
+    tools = [everything, shape, bounded],
     request = { net = [{ to = "any", methods = ["GET"], why = "read pages" }], calls = ["time_now"] },
 }
 
@@ -68,6 +68,34 @@ pub fn shape() -> toolcell_guest::Result<Json<Point>> {
         y: 2,
         label: None,
     }))
+}
+
+/// A method of HTTP.
+#[data]
+#[derive(PartialEq, Debug)]
+pub enum Method {
+    /// Reads.
+    #[serde(rename = "GET")]
+    Get,
+    /// Changes something.
+    #[serde(rename = "PATCH")]
+    Patch,
+}
+
+const LONGEST: usize = 10;
+
+/// Takes texts of bounded length.
+#[tool]
+pub fn bounded(
+    method: Method,
+    #[arg(pattern = r"^[^\r\n]*$", max_length = LONGEST)] line: String,
+    /// Headers.
+    #[arg(pattern = "^a$")]
+    headers: std::collections::BTreeMap<String, String>,
+    #[arg(max_items = 3, max_length = 5)] labels: Vec<String>,
+    #[arg(max_items = 2)] points: Vec<Point>,
+) -> String {
+    format!("{method:?} {line} {headers:?} {labels:?} {}", points.len())
 }
 
 fn manifest() -> toml::Table {
@@ -131,6 +159,29 @@ fn a_tool_is_described_with_all_its_arguments() {
         destructive = true
     };
     assert_eq!(manifest["tool"][0], Value::Table(expected));
+}
+
+#[test]
+fn bounds_stand_where_the_texts_are() {
+    let manifest = manifest();
+    let properties = &manifest["tool"][2]["input"]["properties"];
+    let expected = toml! {
+        method = { type = "string", enum = ["GET", "PATCH"], description = "- `GET`: Reads.\n- `PATCH`: Changes something." }
+        line = { type = "string", pattern = "^[^\\r\\n]*$", maxLength = 10 }
+        headers = { type = "object", description = "Headers.", additionalProperties = { type = "string", pattern = "^a$" } }
+        labels = { type = "array", maxItems = 3, items = { type = "string", maxLength = 5 } }
+    };
+    for (name, property) in &expected {
+        assert_eq!(&properties[name], property, "{name}");
+    }
+    assert_eq!(properties["points"]["maxItems"].as_integer(), Some(2));
+    assert_eq!(
+        properties["points"]["items"]["type"].as_str(),
+        Some("object")
+    );
+    let input = r#"{"method": "PATCH", "line": "l", "headers": {}, "labels": [], "points": []}"#;
+    let answer = bounded::call(input).unwrap();
+    assert_eq!(answer, [Content::text("Patch l {} [] 0")]);
 }
 
 #[test]

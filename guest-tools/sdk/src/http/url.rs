@@ -81,6 +81,61 @@ impl Url {
     }
 }
 
+impl Url {
+    /// The same URL with a parameter more in its query, percent-encoded.
+    ///
+    /// ```
+    /// use toolcell_guest::http::Url;
+    ///
+    /// let url = Url::parse("https://example.com/s?a=1")?.with_query("q", "sand & sea");
+    /// assert_eq!(url.to_string(), "https://example.com/s?a=1&q=sand%20%26%20sea");
+    /// # Ok::<(), toolcell_guest::Error>(())
+    /// ```
+    #[must_use]
+    pub fn with_query(mut self, name: &str, value: &str) -> Self {
+        self.path
+            .push(if self.path.contains('?') { '&' } else { '?' });
+        self.path
+            .push_str(&format!("{}={}", encode(name), encode(value)));
+        self
+    }
+
+    /// Whether both name the same scheme, host and port.
+    #[must_use]
+    pub fn same_origin(&self, other: &Self) -> bool {
+        self.origin() == other.origin()
+    }
+
+    fn origin(&self) -> (&str, &str) {
+        let port = match self.scheme.as_str() {
+            "http" => ":80",
+            "https" => ":443",
+            _ => "",
+        };
+        let authority = self.authority.strip_suffix(port);
+        (&self.scheme, authority.unwrap_or(&self.authority))
+    }
+}
+
+/// A text as one segment of a path or one value of a query: everything but ASCII letters, digits and
+/// `-._~` is percent-encoded, slashes too.
+///
+/// ```
+/// assert_eq!(toolcell_guest::http::encode("a/b c.ä"), "a%2Fb%20c.%C3%A4");
+/// ```
+#[must_use]
+pub fn encode(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            encoded.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    encoded
+}
+
 impl fmt::Display for Url {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}://{}{}", self.scheme, self.authority, self.path)
@@ -141,6 +196,21 @@ mod tests {
         assert_eq!(url("https://h?q=ä b"), "https://h/?q=%C3%A4%20b");
         assert_eq!(url("https://h/a/.."), "https://h/");
         assert_eq!(url("https://h/a//b"), "https://h/a//b");
+    }
+
+    #[test]
+    fn an_origin_is_scheme_host_and_port() {
+        let url = |text| Url::parse(text).unwrap();
+        let mine = url("https://H/x");
+        for (other, same) in [
+            ("https://h:443/y", true),
+            ("https://h:80/", false),
+            ("http://h/", false),
+            ("https://h.h/", false),
+            ("https://u@h/", false),
+        ] {
+            assert_eq!(mine.same_origin(&url(other)), same, "{other}");
+        }
     }
 
     #[test]

@@ -165,7 +165,7 @@ impl<const N: usize> Text<N> {
         let (mut min, mut max) = (None, None);
         match schema {
             Schema::Any => {}
-            Schema::Text => self.kind("string"),
+            Schema::Text => self.text(property),
             Schema::Flag => self.kind("boolean"),
             Schema::Number => self.kind("number"),
             Schema::Integer(least, greatest) => {
@@ -175,12 +175,15 @@ impl<const N: usize> Text<N> {
             Schema::List(item) => {
                 self.kind("array");
                 self.key("items");
-                self.schema(item, None);
+                self.element(item, property);
+                if let Some(property) = property {
+                    self.bound("maxItems", property.max_items);
+                }
             }
             Schema::Map(value) => {
                 self.kind("object");
                 self.key("additionalProperties");
-                self.schema(value, None);
+                self.element(value, property);
             }
             Schema::Object(properties) => self.object(properties),
             Schema::Choice(choices) => self.choices(choices),
@@ -197,6 +200,28 @@ impl<const N: usize> Text<N> {
         self.bound("minimum", min);
         self.bound("maximum", max);
         self.close(" }");
+    }
+
+    /// What is in a list or a map: the bounds of its texts stand at the property that holds it.
+    const fn element(&mut self, schema: &Schema, property: Option<&Property>) {
+        if let Schema::Text = schema {
+            self.open("{ ");
+            self.text(property);
+            self.close(" }");
+        } else {
+            self.schema(schema, None);
+        }
+    }
+
+    const fn text(&mut self, property: Option<&Property>) {
+        self.kind("string");
+        if let Some(property) = property {
+            if let Some(pattern) = property.pattern {
+                self.key("pattern");
+                self.quoted(pattern);
+            }
+            self.bound("maxLength", property.max_length);
+        }
     }
 
     const fn kind(&mut self, kind: &str) {

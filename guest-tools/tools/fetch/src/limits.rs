@@ -4,10 +4,8 @@
 pub(crate) const BODY_BYTES: usize = 4 << 20;
 /// What is read of the body of an error, in bytes.
 pub(crate) const ERROR_BYTES: usize = 4 << 10;
-/// What is shown of the text of an error, in characters.
-pub(crate) const ERROR_CHARACTERS: usize = 500;
 /// How many redirects are followed.
-pub(crate) const REDIRECTS: usize = 5;
+pub(crate) const REDIRECTS: u32 = 5;
 /// The most characters of one page.
 pub(crate) const PAGE_CHARACTERS: u32 = 60_000;
 /// The characters of one page, unless more are asked for.
