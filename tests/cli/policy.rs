@@ -40,6 +40,25 @@ fn everything_that_is_wrong_is_shown_at_once() {
 }
 
 #[test]
+fn what_is_worth_a_second_thought_is_told_and_changes_nothing() {
+    let cell = Cell::new();
+    let text = "[tool.web]\nnet = [{ to = \"https://h.example\" }]\n\
+                secrets.KEY = { from = \"env:KEY\", to = \"https://h.example\", query = \"api_key\" }\n";
+    cell.file("query.toml", text);
+    golden!(
+        "policy_warning",
+        cell.run(&["policy", "check", "query.toml"]).exits(0),
+    );
+    let json = cell
+        .run(&["policy", "check", "query.toml", "--json"])
+        .exits(0)
+        .json();
+    let warning = &json["data"]["warnings"][0];
+    assert_eq!(warning["span"]["line"], 3);
+    assert!(warning["message"].as_str().unwrap().contains("logs"));
+}
+
+#[test]
 fn a_policy_is_explained_and_tested() {
     let cell = Cell::new();
     let expect = "\n[[expect]]\ntool = \"files\"\nfile = \"/etc/passwd\"\nis = \"deny\"\n\

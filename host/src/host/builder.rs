@@ -5,7 +5,7 @@ use std::{path::PathBuf, sync::Arc};
 use toolcell_policy::{Isolation, Layers, Lock};
 
 use super::{
-    Approver, Learning, Shared, ToolHost, approval::AnyApprover, prepare::Isolating,
+    Approver, Learning, Shared, ToolHost, approval::AnyApprover, load::refuse, prepare::Isolating,
     records::Recording,
 };
 use crate::{
@@ -180,8 +180,10 @@ impl ToolHostBuilder {
     /// # Errors
     ///
     /// `internal` where the engine or the way out cannot start, or where the audit log takes no record; `unavailable`
-    /// where the program of [`workers`](Self::workers) cannot be opened.
+    /// where the program of [`workers`](Self::workers) cannot be opened; `invalid_policy` where the files cannot mean
+    /// together what one of them says ([`Layers::errors`]).
     pub fn build(mut self) -> Result<ToolHost> {
+        refuse(&self.layers.errors())?;
         self.roots.protected.extend(self.engine.cache_dir.clone());
         self.roots.protected.extend(self.scratch.clone());
         self.roots.scratch = self.scratch.map(|path| Arc::new(ScratchHome::new(path)));

@@ -7,7 +7,7 @@ use std::{
 };
 
 use toolcell_policy::{
-    Decision, GrantSet, LockedPackage, Manifest, Origin, Rule, ToolDefinition, decide,
+    Decision, GrantSet, LockedPackage, Manifest, Origin, Problem, Rule, ToolDefinition, decide,
 };
 
 use super::{
@@ -163,16 +163,7 @@ impl Shared {
 
     /// A misspelt name in `approve` would let the tool that was meant run unasked.
     fn refuse_unknown_tools(&self, manifest: &Manifest) -> Result<()> {
-        let problems = self.layers.unknown_tools(manifest);
-        let Some(first) = problems.first() else {
-            return Ok(());
-        };
-        let help = first.help().unwrap_or_default().to_owned();
-        let lines: Vec<String> = problems
-            .iter()
-            .map(|problem| format!("{}:{}: {problem}", problem.file(), problem.line()))
-            .collect();
-        Err(Error::new(ErrorKind::InvalidPolicy, lines.join("\n")).with_help(help))
+        refuse(&self.layers.unknown_tools(manifest))
     }
 
     fn prepare(
@@ -279,6 +270,19 @@ impl Shared {
             "Write an absolute path, or tell `Policy::with_base` or `ToolHostBuilder::base_dir`.",
         ))
     }
+}
+
+/// Fails with everything that is wrong in policies.
+pub(super) fn refuse(problems: &[Problem]) -> Result<()> {
+    let Some(first) = problems.first() else {
+        return Ok(());
+    };
+    let help = first.help().unwrap_or_default().to_owned();
+    let lines: Vec<String> = problems
+        .iter()
+        .map(|problem| format!("{}:{}: {problem}", problem.file(), problem.line()))
+        .collect();
+    Err(Error::new(ErrorKind::InvalidPolicy, lines.join("\n")).with_help(help))
 }
 
 fn builtin(name: &str) -> Result<Package> {

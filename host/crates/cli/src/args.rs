@@ -278,7 +278,7 @@ pub(crate) enum PolicyVerb {
     Explain {
         /// A tool's public name, or a package's [default: every tool]
         tool: Option<String>,
-        /// `read PATH`, `write PATH`, `METHOD URL` or `call TOOL`
+        /// `read PATH`, `write PATH`, `METHOD URL`, `call TOOL` or `secret NAME METHOD URL`
         #[arg(requires = "tool", num_args = 1.., value_name = "ACCESS")]
         access: Vec<String>,
         #[command(flatten)]

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Endpoint, Method, NetScope, PathPattern, names,
+    Endpoint, HostPattern, Method, NetScope, PathPattern, Scheme, names,
     reader::{Entry, Reader, Section, listed, shown},
 };
 
@@ -118,19 +118,83 @@ pub(crate) fn net_scope(
             None
         }
     };
-    let methods = match section.get("methods") {
-        Some(entry) => methods(reader, &entry),
-        None => Some(Method::DEFAULT.to_vec()),
-    };
-    let paths = match section.get("paths") {
-        Some(entry) => paths(reader, &entry),
-        None => Some(vec![PathPattern::everything()]),
-    };
+    let (methods, paths) = methods_and_paths(reader, section, &Method::DEFAULT);
     Some(NetScope {
         to: to?,
         methods: methods?,
         paths: paths?,
     })
+}
+
+/// The destination of a credential with its methods and paths, which are all where none are named: that a request may be
+/// sent at all is said elsewhere.
+pub(crate) fn secret_scope(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<NetScope> {
+    let to = match section.get("to") {
+        Some(entry) => secret_endpoint(reader, &entry),
+        None => {
+            reader.missing(section, "to");
+            None
+        }
+    };
+    let (methods, paths) = methods_and_paths(reader, section, &Method::ALL);
+    Some(NetScope {
+        to: Some(to?),
+        methods: methods?,
+        paths: paths?,
+    })
+}
+
+/// Where a credential may go: one host, named in full, and encrypted.
+pub(crate) fn secret_endpoint(reader: &mut Reader<'_>, entry: &Entry<'_>) -> Option<Endpoint> {
+    let text = reader.string(entry)?;
+    let refuse = |reader: &mut Reader<'_>, message: String, help: String| {
+        if text.contains('@') {
+            reader.hide(entry.node.span());
+        }
+        reader.report(entry.node.span(), message, help);
+        None
+    };
+    match Endpoint::parse(text) {
+        Ok(Endpoint {
+            host: HostPattern::OneLabel(suffix),
+            ..
+        }) => refuse(
+            reader,
+            "a secret goes to exactly one host, and `*.` stands for many".to_owned(),
+            format!("name the host, for example \"https://api.{suffix}\""),
+        ),
+        Ok(endpoint) if endpoint.scheme != Scheme::Https => refuse(
+            reader,
+            "a secret is never sent unencrypted".to_owned(),
+            "write \"https://…\"; for a server of your own, name its authority in `[egress] ca`"
+                .to_owned(),
+        ),
+        Ok(endpoint) => Some(endpoint),
+        Err(_) if text.contains('@') => refuse(
+            reader,
+            "a user name or password has no place in a rule".to_owned(),
+            "write it like \"https://api.example.com\"".to_owned(),
+        ),
+        Err(error) => refuse(reader, error.message, error.help),
+    }
+}
+
+type Written<T> = Option<Vec<T>>;
+
+fn methods_and_paths(
+    reader: &mut Reader<'_>,
+    section: &Section<'_>,
+    default: &[Method],
+) -> (Written<Method>, Written<PathPattern>) {
+    let methods = match section.get("methods") {
+        Some(entry) => methods(reader, &entry),
+        None => Some(default.to_vec()),
+    };
+    let paths = match section.get("paths") {
+        Some(entry) => paths(reader, &entry),
+        None => Some(vec![PathPattern::everything()]),
+    };
+    (methods, paths)
 }
 
 #[expect(

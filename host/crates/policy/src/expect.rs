@@ -4,7 +4,8 @@ use serde::{Serialize, Serializer};
 use url::Url;
 
 use crate::{
-    Decision, Effect, EnvRequest, FileAccess, Layers, Manifest, Method, Requests, Rule, Verdict,
+    Decision, Effect, EnvRequest, FileAccess, Layers, Manifest, Method, Requests, Rule,
+    SecretRequest, Verdict,
     access::{self, normal_guest_path},
     decide::decide,
     names,
@@ -54,6 +55,35 @@ pub enum Access {
         /// Its public name.
         tool: String,
     },
+    /// Having a credential that the host adds to requests.
+    Secret {
+        /// Its name.
+        name: String,
+        /// The request that it is added to; any for `None`.
+        request: Option<NetAccess>,
+    },
+}
+
+/// A request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct NetAccess {
+    /// With which method.
+    pub method: Method,
+    /// To where.
+    #[serde(serialize_with = "as_text")]
+    pub url: Url,
+}
+
+impl NetAccess {
+    /// `GET https://…`, or `https://…` for a GET.
+    fn parse(text: &str) -> Option<Self> {
+        let (method, url) = match text.split_once(char::is_whitespace) {
+            Some((method, url)) => (Method::from_name(method)?, url.trim()),
+            None => (Method::Get, text),
+        };
+        let url = Url::parse(url).ok()?;
+        Some(Self { method, url })
+    }
 }
 
 fn as_text<S: Serializer>(url: &Url, serializer: S) -> Result<S::Ok, S::Error> {
@@ -62,7 +92,7 @@ fn as_text<S: Serializer>(url: &Url, serializer: S) -> Result<S::Ok, S::Error> {
 
 impl Access {
     /// An access as people write it on a command line: `GET https://…`, `https://…` (a GET), `read /path`,
-    /// `write /path`, `env NAME`, `call TOOL`. `None` for anything else.
+    /// `write /path`, `env NAME`, `call TOOL`, `secret NAME`, `secret NAME GET https://…`. `None` for anything else.
     pub fn parse(text: &str) -> Option<Self> {
         let text = text.trim();
         if let Ok(url) = Url::parse(text) {
@@ -84,6 +114,16 @@ impl Access {
             "call" => names::is_public_name(object).then(|| Self::Call {
                 tool: object.to_owned(),
             }),
+            "secret" => {
+                let (name, request) = match object.split_once(char::is_whitespace) {
+                    Some((name, request)) => (name, Some(NetAccess::parse(request.trim())?)),
+                    None => (object, None),
+                };
+                access::is_env_name(name).then(|| Self::Secret {
+                    name: name.to_owned(),
+                    request,
+                })
+            }
             method => Some(Self::Net {
                 method: Method::from_name(method)?,
                 url: Url::parse(object).ok()?,
@@ -99,6 +139,14 @@ impl std::fmt::Display for Access {
             Self::File { path, access } => write!(f, "{access} {path}"),
             Self::Env { name } => write!(f, "env {name}"),
             Self::Call { tool } => write!(f, "call {tool}"),
+            Self::Secret {
+                name,
+                request: None,
+            } => write!(f, "secret {name}"),
+            Self::Secret {
+                name,
+                request: Some(NetAccess { method, url }),
+            } => write!(f, "secret {name} {method} {url}"),
         }
     }
 }
@@ -176,6 +224,12 @@ impl Layers {
                 why: None,
             }),
             Access::Call { tool } => requests.calls.push(tool.clone()),
+            Access::Secret { name, .. } => requests.secrets.push(SecretRequest {
+                name: name.clone(),
+                to: None,
+                place: None,
+                why: None,
+            }),
             Access::Net { .. } | Access::File { .. } => {}
         }
         manifest.request = requests.into();
@@ -205,12 +259,7 @@ pub fn verdict(layers: &Layers, manifest: &Manifest, tool: &str, access: &Access
         let rule = decision.rule().cloned().unwrap_or_else(Rule::until_written);
         return Verdict::deny(rule, "calls of this tool are denied by the policy");
     };
-    let verdict = match access {
-        Access::Net { method, url } => grants.check_net(method.name(), url),
-        Access::File { path, access } => grants.check_file(path, *access),
-        Access::Env { name } => grants.check_env(name),
-        Access::Call { tool } => grants.check_call(tool),
-    };
+    let verdict = grants.check(access);
     match &decision {
         Decision::Ask(_, rule) if verdict.effect == Effect::Allow => Verdict::new(
             Effect::Ask,
@@ -223,7 +272,7 @@ pub fn verdict(layers: &Layers, manifest: &Manifest, tool: &str, access: &Access
 
 pub(crate) fn parse(reader: &mut Reader<'_>, element: &Entry<'_>) -> Option<Expectation> {
     let keys = [
-        "tool", "net", "method", "file", "access", "env", "call", "is",
+        "tool", "net", "method", "file", "access", "env", "call", "secret", "is",
     ];
     let section = reader.section(element.node, &element.path, &keys)?;
     let tool = reader.required(&section, "tool");
@@ -254,10 +303,12 @@ pub(crate) fn parse(reader: &mut Reader<'_>, element: &Entry<'_>) -> Option<Expe
 }
 
 fn access_of(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<Access> {
-    let given: Vec<Entry<'_>> = ["net", "file", "env", "call"]
-        .iter()
-        .filter_map(|key| section.get(key))
-        .collect();
+    // Beside a secret, `net` is the request that it is for.
+    let kinds = match section.get("secret") {
+        Some(_) => ["secret", "file", "env", "call"],
+        None => ["net", "file", "env", "call"],
+    };
+    let given: Vec<Entry<'_>> = kinds.iter().filter_map(|key| section.get(key)).collect();
     let [entry] = given.as_slice() else {
         let count = if given.is_empty() {
             "no access"
@@ -267,12 +318,13 @@ fn access_of(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<Access> {
         reader.report(
             section.span.clone(),
             format!("`{}` names {count}", section.path),
-            "name exactly one of net, file, env and call",
+            "name exactly one of net, file, env, call and secret; a secret may have a net",
         );
         return None;
     };
     for (extra, wanted) in [("method", "net"), ("access", "file")] {
-        if let Some(misplaced) = section.get(extra).filter(|_| entry.key != wanted) {
+        let there = entry.key == wanted || (entry.key == "secret" && section.get(wanted).is_some());
+        if let Some(misplaced) = section.get(extra).filter(|_| !there) {
             reader.report(
                 misplaced.key_span,
                 format!("`{extra}` says something only beside `{wanted}`"),
@@ -282,7 +334,9 @@ fn access_of(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<Access> {
     }
     let text = reader.string(entry)?;
     match entry.key {
-        "net" => net_access(reader, section, entry, text),
+        "net" => net_access(reader, section, entry, text)
+            .map(|NetAccess { method, url }| Access::Net { method, url }),
+        "secret" => secret_access(reader, section, entry, text),
         "file" => {
             let access = match section.get("access") {
                 Some(_) => access::file_access(reader, section)?,
@@ -312,6 +366,25 @@ fn access_of(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<Access> {
     }
 }
 
+fn secret_access(
+    reader: &mut Reader<'_>,
+    section: &Section<'_>,
+    entry: &Entry<'_>,
+    text: &str,
+) -> Option<Access> {
+    let request = match section.get("net") {
+        Some(entry) => {
+            let text = reader.string(&entry)?;
+            Some(net_access(reader, section, &entry, text)?)
+        }
+        None => None,
+    };
+    let valid = access::is_env_name(text);
+    named(reader, entry, valid, "the name of a secret")?;
+    let name = text.to_owned();
+    Some(Access::Secret { name, request })
+}
+
 fn named(reader: &mut Reader<'_>, entry: &Entry<'_>, valid: bool, what: &str) -> Option<()> {
     if !valid {
         let text = entry.node.value.as_str().unwrap_or_default();
@@ -329,13 +402,13 @@ fn net_access(
     section: &Section<'_>,
     entry: &Entry<'_>,
     text: &str,
-) -> Option<Access> {
+) -> Option<NetAccess> {
     let method = match section.get("method") {
         Some(entry) => *reader.word(&entry, &Method::ALL.map(|method| (method.name(), method)))?,
         None => Method::Get,
     };
     match Url::parse(text) {
-        Ok(url) => Some(Access::Net { method, url }),
+        Ok(url) => Some(NetAccess { method, url }),
         Err(error) => {
             reader.report(
                 entry.node.span(),
@@ -366,6 +439,13 @@ pub(crate) fn table(expectation: &Expectation) -> Table {
         }
         Access::Call { tool } => {
             put("call", tool);
+        }
+        Access::Secret { name, request } => {
+            put("secret", name);
+            if let Some(NetAccess { method, url }) = request {
+                put("net", url.as_str());
+                put("method", method.name());
+            }
         }
     }
     put("is", expectation.is.name());

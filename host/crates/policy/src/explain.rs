@@ -5,9 +5,10 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::{
-    Access, Decision, Effect, FileAccess, GrantSet, Isolation, Layers, LimitInfo, Limits, Manifest,
-    NetRequest, Rule, SharedLimits, Verdict, decide::decide, expect::verdict, guarded_places,
-    policy::Clock, policy::Random, reader::listed,
+    Access, Decision, Effect, Endpoint, FileAccess, GrantSet, Isolation, Labels, Layers, LimitInfo,
+    Limits, Manifest, Method, NetAccess, NetRequest, NetScope, Rule, SecretGrant, SecretPlace,
+    SharedLimits, Verdict, decide::decide, expect::verdict, guarded_places, policy::Clock,
+    policy::Random, reader::listed,
 };
 
 /// What a tool may do, or what one access gets, as lines for people. Its texts say how to grant something, so they are
@@ -67,12 +68,14 @@ pub fn explain(layers: &Layers, manifest: &Manifest, tool: &str) -> Explanation 
                 .iter()
                 .map(|grant| format!("It may call {} ({}).", grant.tool, grant.rule)),
         );
+        lines.extend(secrets(grants));
         if grants.is_empty() {
             lines.push(
                 "It reaches no directory, no host, no variable and no other tool.".to_owned(),
             );
         }
         lines.extend(in_vain(grants));
+        lines.extend(labels(layers, grants.labels()));
         lines.extend(clock_and_random(grants));
         lines.extend(isolation(grants));
         lines.push(limits(grants.limits()));
@@ -125,7 +128,10 @@ pub fn explain_access(
     let help = match effect {
         Effect::Allow => None,
         Effect::Ask => Some(format!("change `approve` at {rule} to stop asking")),
-        Effect::Deny => Some(how_to_grant(manifest, access, &rule)),
+        Effect::Deny => {
+            let missing = missing(layers, manifest, tool, access);
+            Some(how_to_grant(manifest, &missing, &rule))
+        }
     };
     Explanation {
         tool: name,
@@ -134,6 +140,26 @@ pub fn explain_access(
         lines,
         help,
     }
+}
+
+/// What an access lacks: of a secret that is there, the request that it would be put into.
+fn missing(layers: &Layers, manifest: &Manifest, tool: &str, access: &Access) -> Access {
+    if let Access::Secret {
+        name,
+        request: Some(request),
+    } = access
+    {
+        let name = name.clone();
+        let there = Access::Secret {
+            name,
+            request: None,
+        };
+        if verdict(layers, manifest, tool, &there).effect < Effect::Deny {
+            let NetAccess { method, url } = request.clone();
+            return Access::Net { method, url };
+        }
+    }
+    access.clone()
 }
 
 fn public_name(manifest: &Manifest, tool: &str) -> String {
@@ -174,8 +200,13 @@ fn net(grants: &GrantSet) -> impl Iterator<Item = String> {
         } else {
             ""
         };
+        let redirects = match grant.redirects {
+            0 => String::new(),
+            1 => ", following 1 redirect to where it may send".to_owned(),
+            most => format!(", following up to {most} redirects to where it may send"),
+        };
         format!(
-            "It may send {}{special}{consent} ({}).",
+            "It may send {}{special}{consent}{redirects} ({}).",
             grant.scope, grant.rule
         )
     });
@@ -184,6 +215,85 @@ fn net(grants: &GrantSet) -> impl Iterator<Item = String> {
             .net_denials()
             .map(|grant| format!("It may never send {} ({}).", grant.scope, grant.rule)),
     )
+}
+
+/// Every credential with the requests that it is put into: those of its binding that the tool may send.
+fn secrets(grants: &GrantSet) -> Vec<String> {
+    let line = |secret: &SecretGrant| {
+        let mut sent: Vec<NetScope> = Vec::new();
+        for grant in grants.net() {
+            if let Some(both) = grant.scope.narrowed_by(&secret.scope)
+                && !sent.iter().any(|it| it.covers(&both))
+            {
+                sent.push(both);
+            }
+        }
+        let of = if sent.is_empty() {
+            "of no request, since it may send none of those it is for".to_owned()
+        } else {
+            let sent: Vec<String> = sent.iter().map(requests).collect();
+            format!("of {} and nothing else", sent.join(", and of "))
+        };
+        format!(
+            "{} is put {} {of}; the tool never sees it. Its value comes from {} ({}).",
+            secret.name,
+            secret.place.words(),
+            secret.source,
+            secret.rule
+        )
+    };
+    grants.secrets().iter().map(line).collect()
+}
+
+/// `GET, POST https://api.example.com/v1/**`
+fn requests(scope: &NetScope) -> String {
+    let methods = match scope.methods.as_slice() {
+        all if *all == Method::ALL => "any method".to_owned(),
+        some => some
+            .iter()
+            .map(|method| method.name())
+            .collect::<Vec<_>>()
+            .join(", "),
+    };
+    let to = scope
+        .to
+        .as_ref()
+        .map(ToString::to_string)
+        .unwrap_or_default();
+    let paths: Vec<String> = scope
+        .paths
+        .iter()
+        .map(|path| format!("{to}{path}"))
+        .collect();
+    format!("{methods} {}", paths.join(", "))
+}
+
+/// What the tool does with data, and what a session makes of it.
+fn labels(layers: &Layers, labels: Labels) -> Option<String> {
+    let marks = [
+        (labels.reads_private, "reads private data"),
+        (labels.reads_untrusted, "reads what strangers wrote"),
+        (labels.sends_outside, "sends data outside"),
+    ];
+    let marks: Vec<&str> = marks
+        .iter()
+        .filter(|(set, _)| *set)
+        .map(|(_, it)| *it)
+        .collect();
+    if marks.is_empty() {
+        return None;
+    }
+    let (effect, rule) = layers.combine_rule();
+    let then = match effect {
+        Effect::Allow => "is let through",
+        Effect::Ask => "needs a person's consent to send",
+        Effect::Deny => "may not send",
+    };
+    Some(format!(
+        "It is marked: it {}. A session that does all three of reading private data, reading what strangers wrote and \
+         sending outside {then} ({rule}).",
+        marks.join(", and ")
+    ))
 }
 
 /// What the package asks for and gets nothing of.
@@ -234,10 +344,16 @@ fn in_vain(grants: &GrantSet) -> Vec<String> {
         }
     }
     for secret in &requests.secrets {
-        say(
-            format!("the secret {} for {}", secret.name, secret.to),
-            secret.why.as_ref(),
-        );
+        let got = grants.secrets().iter().any(|grant| {
+            grant.name == secret.name && (secret.to.is_none() || secret.to.as_ref() == grant.to())
+        });
+        if !got {
+            let to = secret.destination();
+            say(
+                format!("the secret {} for {to}", secret.name),
+                secret.why.as_ref(),
+            );
+        }
     }
     lines
 }
@@ -324,8 +440,23 @@ fn how_to_grant(manifest: &Manifest, access: &Access, rule: &Rule) -> String {
         }
         Access::Env { name } => format!("env = {{ {name} = \"…\" }}"),
         Access::Call { tool } => format!("calls = [\"{tool}\"]"),
+        Access::Secret { name, request } => secret_entry(manifest, name, request.as_ref()),
     };
     format!("to grant it, write under [tool.{}]: {entry}", manifest.name)
+}
+
+/// The entry of a secret, put where the package's author suggests.
+fn secret_entry(manifest: &Manifest, name: &str, request: Option<&NetAccess>) -> String {
+    let suggested = manifest.request.secrets.iter().find(|it| it.name == name);
+    let asked = request.and_then(|it| Endpoint::of(&it.url));
+    let to = suggested.and_then(|it| it.to.clone()).or(asked);
+    let to = to.map_or_else(|| "https://…".to_owned(), |to| to.to_string());
+    let place = suggested.and_then(|it| it.place.as_ref());
+    let (key, text) = place.map_or_else(
+        || ("header", "Authorization: Bearer {}".to_owned()),
+        SecretPlace::written,
+    );
+    format!("secrets.{name} = {{ from = \"env:{name}\", to = \"{to}\", {key} = \"{text}\" }}")
 }
 
 #[cfg(test)]

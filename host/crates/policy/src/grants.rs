@@ -57,8 +57,8 @@ impl GrantSet {
             net: narrow::net(&parties, &manifest.request),
             env: narrow::env(&parties, &manifest.request),
             calls: narrow::calls(&parties, &manifest.request),
-            secrets: Vec::new(),
-            labels: Labels::default(),
+            secrets: narrow::secrets(&parties, &manifest.request),
+            labels: narrow::labels(&parties, tool),
             clock: ceiling.and_then(|it| it.clock).unwrap_or_default(),
             random: ceiling.and_then(|it| it.random).unwrap_or_default(),
             limits: layers.limits(&manifest.name),
@@ -137,12 +137,13 @@ impl GrantSet {
         &self.0.calls
     }
 
-    /// The credentials that the host puts into requests.
+    /// The credentials that the host puts into requests, as far as the package asked for them and every layer that lists
+    /// tools names them.
     pub fn secrets(&self) -> &[SecretGrant] {
         &self.0.secrets
     }
 
-    /// What the tool does with data, in its operators' words.
+    /// What the tool does with data, in its operators' words: what any layer says.
     pub fn labels(&self) -> Labels {
         self.0.labels
     }

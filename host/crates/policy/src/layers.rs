@@ -116,9 +116,23 @@ impl Layers {
     }
 
     /// What is written and can have no effect because a higher layer does not allow it. Nothing is wrong with the
-    /// decisions then, but somebody expects something else of the file.
+    /// decisions then, but somebody expects something else of the file. [`errors`](Self::errors) are among them.
     pub fn problems(&self) -> Vec<Problem> {
-        problems::ineffective(self)
+        let mut problems = self.errors();
+        problems.extend(problems::ineffective(self));
+        problems
+    }
+
+    /// What these files write and what no host may start with: it reads as if it held, and cannot.
+    pub fn errors(&self) -> Vec<Problem> {
+        problems::impossible(self)
+    }
+
+    /// What is allowed in these files, and worth a second thought.
+    pub fn warnings(&self) -> Vec<Problem> {
+        self.iter()
+            .flat_map(|(_, policy)| policy.warnings())
+            .collect()
     }
 
     /// What these files write about one package and what can have no effect because the package is as it is: an
@@ -133,8 +147,8 @@ impl Layers {
             .collect()
     }
 
-    /// Of [`problems_for`](Self::problems_for) those that make the files weaker than they read: an `approve` for a tool
-    /// that the package does not have. A host must not load the package then.
+    /// Of [`problems_for`](Self::problems_for) those that make the files weaker than they read: an `approve`, or a mark of
+    /// `reads` or `sends`, for a tool that the package does not have. A host must not load the package then.
     pub fn unknown_tools(&self, manifest: &Manifest) -> Vec<Problem> {
         self.iter()
             .flat_map(|(_, policy)| problems::unknown_tools(policy, manifest))
@@ -175,24 +189,84 @@ impl Layers {
         SharedLimits::session().under(self.list.iter().map(|(_, policy)| &policy.session))
     }
 
-    /// The operator's own words about the way out, from the highest file that lists tools.
+    /// The operator's own words about the way out: those of the highest file that has the table. A file below the highest
+    /// one that lists tools has no say in it.
     pub fn egress(&self) -> EgressPolicy {
-        EgressPolicy::default()
+        self.egress_above().1.cloned().unwrap_or_default()
+    }
+
+    /// How many files have a say about the way out, and what the highest of them says.
+    pub(crate) fn egress_above(&self) -> (usize, Option<&EgressPolicy>) {
+        let listing = self.iter().position(|(_, policy)| !policy.tools.is_empty());
+        let above = listing.map_or(self.list.len(), |at| at + 1);
+        let mut files = self.iter().take(above);
+        (above, files.find_map(|(_, policy)| policy.egress.as_ref()))
     }
 
     /// What happens when a session would combine private data, text of strangers and a way out.
     pub fn combine(&self) -> Effect {
-        DEFAULT_COMBINE
+        self.combine_rule().0
+    }
+
+    /// As [`combine`](Self::combine), with the rule that says so.
+    pub fn combine_rule(&self) -> (Effect, Rule) {
+        self.strictest("combine", DEFAULT_COMBINE, |policy| policy.combine.as_ref())
     }
 
     /// What happens to a call whose input holds the value of a known secret.
     pub fn secret_arguments(&self) -> Effect {
-        DEFAULT_ARGUMENTS
+        self.secret_arguments_rule().0
+    }
+
+    /// As [`secret_arguments`](Self::secret_arguments), with the rule that says so.
+    pub fn secret_arguments_rule(&self) -> (Effect, Rule) {
+        self.strictest("arguments", DEFAULT_ARGUMENTS, |policy| {
+            policy.secrets.arguments.as_ref()
+        })
     }
 
     /// What is done about texts that look like credentials which nobody registered.
     pub fn unknown_secrets(&self) -> UnknownSecrets {
-        UnknownSecrets::default()
+        self.unknown_secrets_rule().0
+    }
+
+    /// As [`unknown_secrets`](Self::unknown_secrets), with the rule that says so.
+    pub fn unknown_secrets_rule(&self) -> (UnknownSecrets, Rule) {
+        self.strictest("unknown", UnknownSecrets::default(), |policy| {
+            policy.secrets.unknown.as_ref()
+        })
+    }
+
+    /// The files with more rules for [`unknown_secrets`](Self::unknown_secrets), those of all layers: each as written,
+    /// with the directory that a relative path starts from and the line.
+    pub fn secret_rules(&self) -> Vec<(&str, Option<&str>, &Rule)> {
+        let written = self.iter().filter_map(|(_, policy)| {
+            let (path, rule) = policy.secrets.rules.as_ref()?;
+            Some((path.as_str(), policy.base(), rule))
+        });
+        written.collect()
+    }
+
+    /// One word of which the strictest holds: the highest file may choose any, and every file below only a stricter one.
+    fn strictest<'l, T: Copy + Ord + std::fmt::Display + 'l>(
+        &'l self,
+        key: &str,
+        default: T,
+        said: impl Fn(&'l Policy) -> Option<&'l (T, Rule)>,
+    ) -> (T, Rule) {
+        let mut files = self.iter().map(|(_, policy)| said(policy));
+        let unwritten = || Rule::unwritten(&format!("{key} = \"{default}\""));
+        let first = files.next().flatten().cloned();
+        files.flatten().fold(
+            first.unwrap_or_else(|| (default, unwritten())),
+            |strictest, said| {
+                if said.0 > strictest.0 {
+                    said.clone()
+                } else {
+                    strictest
+                }
+            },
+        )
     }
 
     /// What all calls of the host may be together, by the tables `[host]`: the highest file may raise the defaults,

@@ -9,8 +9,8 @@ mod net;
 use std::fmt::Write as _;
 
 use crate::{
-    Access, Effect, Endpoint, Layers, Manifest, Method, NetScope, PathPattern, Policy,
-    SecretRequest, verdict,
+    Access, Effect, Endpoint, Layers, Manifest, Method, NetScope, PathPattern, Policy, Scheme,
+    SecretPlace, SecretRequest, verdict,
 };
 
 /// One package that was watched.
@@ -148,39 +148,44 @@ impl<'a> Table<'a> {
         rules: &[NetScope],
         notes: &mut Vec<String>,
     ) {
-        let used: Vec<&NetScope> = rules
+        let package = &self.package.manifest.name;
+        let mut used: Vec<&NetScope> = rules
             .iter()
             .filter(|rule| {
-                rule.to
-                    .as_ref()
-                    .is_some_and(|to| to.to_string() == request.to)
+                let https = rule.to.as_ref().filter(|to| to.scheme == Scheme::Https);
+                https.is_some() && (request.to.is_none() || request.to.as_ref() == https)
             })
             .collect();
-        if used.is_empty() {
+        let Some(to) = used.first().and_then(|rule| rule.to.clone()) else {
             return;
+        };
+        if used.iter().any(|rule| rule.to.as_ref() != Some(&to)) {
+            notes.push(format!(
+                "{package}: it reached more than one host, so say for which one {} is",
+                request.name
+            ));
+            used.retain(|rule| rule.to.as_ref() == Some(&to));
         }
         let mut methods: Vec<Method> = used.iter().flat_map(|it| it.methods.clone()).collect();
         methods.sort_unstable();
         methods.dedup();
         let paths: Vec<PathPattern> = used.iter().flat_map(|it| it.paths.clone()).collect();
         let name = &request.name;
-        let header = request
-            .header
-            .as_deref()
-            .unwrap_or("Authorization: Bearer {}");
+        let place = request.place.as_ref().map(SecretPlace::written);
+        let (key, place) =
+            place.unwrap_or_else(|| ("header", "Authorization: Bearer {}".to_owned()));
         line(
             toml,
             format_args!(
-                "secrets.{name} = {{ from = \"env:{name}\", to = {}, header = {}, methods = {}, paths = {} }}",
-                quoted(&request.to),
-                quoted(header),
+                "secrets.{name} = {{ from = \"env:{name}\", to = {}, {key} = {}, methods = {}, paths = {} }}",
+                quoted(&to.to_string()),
+                quoted(&place),
                 names(&methods),
                 names(&paths),
             ),
         );
         notes.push(format!(
-            "{}: choose where {name} comes from (`env:`, `file:`, `keyring:` or `vault:`)",
-            self.package.manifest.name
+            "{package}: choose where {name} comes from (`env:`, `file:`, `keyring:` or `vault:`)"
         ));
     }
 }

@@ -78,7 +78,7 @@ mod units;
 
 pub use access::{FileAccess, MAX_ENV_VALUE_BYTES, MAX_LIST, MAX_PATH_BYTES};
 pub use decide::{Decision, decide};
-pub use expect::{Access, Expectation, Outcome, verdict};
+pub use expect::{Access, Expectation, NetAccess, Outcome, verdict};
 pub use explain::{Explanation, explain, explain_access};
 pub use grants::GrantSet;
 pub use guarded::{GuardedPlace, Standing, guarded_places, standing};
@@ -93,8 +93,9 @@ pub use manifest::{
 };
 pub use net::{Endpoint, HostPattern, Method, NetScope, PathPattern, Scheme};
 pub use policy::{
-    CallGrant, Clock, EnvGrant, FileGrant, Isolation, MAX_EXPECTATIONS, MAX_POLICY_BYTES,
-    MAX_POLICY_TOOLS, NetGrant, Origin, Policy, Random, ScratchGrant, ToolPolicy,
+    CallGrant, Clock, EnvGrant, FileGrant, Isolation, MAX_CA_FILES, MAX_EXPECTATIONS,
+    MAX_HEADER_FORMAT_BYTES, MAX_OAUTH_SCOPES, MAX_POLICY_BYTES, MAX_POLICY_TOOLS, MAX_REDIRECTS,
+    MAX_SECRETS, NetGrant, Origin, Policy, Random, ScratchGrant, ToolPolicy,
 };
 pub use problem::{FileKind, MAX_PROBLEMS, Problem, Problems};
 pub use rule::{Effect, Layer, Rule, Verdict};

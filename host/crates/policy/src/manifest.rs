@@ -10,7 +10,7 @@ use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
 use crate::{
-    FileAccess, NetScope, Problems, names,
+    Endpoint, FileAccess, NetScope, Problems, SecretPlace, names,
     print::Table,
     reader::{Reader, Section},
 };
@@ -46,6 +46,13 @@ pub struct Manifest {
     /// What it would like to be granted.
     #[serde(serialize_with = "shared")]
     pub request: Arc<Requests>,
+}
+
+fn endpoint<S: Serializer>(to: &Option<Endpoint>, serializer: S) -> Result<S::Ok, S::Error> {
+    match to {
+        Some(endpoint) => endpoint.serialize(serializer),
+        None => serializer.serialize_str("any"),
+    }
 }
 
 fn shared<S: Serializer>(requests: &Arc<Requests>, serializer: S) -> Result<S::Ok, S::Error> {
@@ -91,7 +98,7 @@ pub struct Requests {
     pub env: Vec<EnvRequest>,
     /// Other tools to call, by public name.
     pub calls: Vec<String>,
-    /// Credentials. Shown to people; this version grants none.
+    /// Credentials that the host puts into requests.
     pub secrets: Vec<SecretRequest>,
 }
 
@@ -152,12 +159,22 @@ pub struct EnvRequest {
 pub struct SecretRequest {
     /// The slot's name.
     pub name: String,
-    /// The endpoint it would be used for.
-    pub to: String,
-    /// The header it would be put in.
-    pub header: Option<String>,
+    /// The endpoint it would be used for; `None` is the one that the policy names, written `to = "any"`.
+    #[serde(serialize_with = "endpoint")]
+    pub to: Option<Endpoint>,
+    /// Where it should be put, as the author suggests; the policy decides.
+    pub place: Option<SecretPlace>,
     /// Why, in the author's words.
     pub why: Option<String>,
+}
+
+impl SecretRequest {
+    /// The endpoint it would be used for, in words.
+    pub fn destination(&self) -> String {
+        self.to
+            .as_ref()
+            .map_or_else(|| "any one host".to_owned(), ToString::to_string)
+    }
 }
 
 impl Manifest {

@@ -1,9 +1,12 @@
 //! The operator's file `toolcell.toml`: what is granted.
 
+mod egress;
 mod files;
+mod labels;
 mod limits;
 mod parse;
 mod print;
+mod secret;
 mod tool;
 
 use std::sync::Arc;
@@ -11,9 +14,16 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Effect, Expectation, FileAccess, Layer, Lock, NetScope, Problems, Rule, limits::WrittenLimits,
-    problem::Source,
+    Effect, EgressPolicy, Expectation, FileAccess, Labels, Layer, Lock, NetScope, Problem,
+    Problems, Rule, SecretPlace, limits::WrittenLimits, problem::Source,
 };
+
+pub use egress::MAX_CA_FILES;
+pub(crate) use egress::SecretsTable;
+pub(crate) use labels::ToolLabels;
+pub use secret::{MAX_HEADER_FORMAT_BYTES, MAX_OAUTH_SCOPES, MAX_SECRETS};
+pub(crate) use secret::{WrittenSecret, suggestion};
+pub use tool::MAX_REDIRECTS;
 
 /// The longest policy file, in bytes.
 pub const MAX_POLICY_BYTES: usize = 1 << 20;
@@ -31,7 +41,10 @@ pub struct Policy {
     pub(crate) approve: Option<(Effect, Rule)>,
     pub(crate) limits: WrittenLimits,
     pub(crate) session: WrittenLimits,
+    pub(crate) combine: Option<(Effect, Rule)>,
     pub(crate) host: WrittenLimits,
+    pub(crate) egress: Option<EgressPolicy>,
+    pub(crate) secrets: SecretsTable,
     pub(crate) tools: Vec<(String, Arc<ToolPolicy>)>,
     pub(crate) audit_path: Option<String>,
     pub(crate) expectations: Vec<Expectation>,
@@ -67,6 +80,9 @@ pub struct ToolPolicy {
     pub(crate) net: Vec<NetGrant>,
     pub(crate) env: Vec<EnvGrant>,
     pub(crate) calls: Vec<CallGrant>,
+    pub(crate) secrets: Vec<WrittenSecret>,
+    pub(crate) reads: Vec<ToolLabels>,
+    pub(crate) sends: Vec<ToolLabels>,
     pub(crate) clock: Option<Clock>,
     pub(crate) random: Option<Random>,
     pub(crate) approve: Vec<ToolApproval>,
@@ -231,9 +247,18 @@ impl Policy {
     pub fn with_base(mut self, directory: impl Into<String>) -> Self {
         let base = directory.into();
         for (_, tool) in &mut self.tools {
-            for grant in &mut Arc::make_mut(tool).files {
+            let tool = Arc::make_mut(tool);
+            for grant in &mut tool.files {
                 grant.base = Some(base.clone());
             }
+            for secret in &mut tool.secrets {
+                if let Some((source, _)) = &mut secret.given {
+                    secret::set_base(source, &base);
+                }
+            }
+        }
+        if let Some(egress) = &mut self.egress {
+            egress.base = Some(base.clone());
         }
         self.base = Some(base);
         self
@@ -291,6 +316,24 @@ impl Policy {
         self.audit_path.as_deref()
     }
 
+    /// What is allowed, and worth a second thought: nothing is wrong with the file.
+    pub fn warnings(&self) -> Vec<Problem> {
+        let secrets = self.tools.iter().flat_map(|(_, tool)| &tool.secrets);
+        let in_query = secrets.filter_map(|secret| match &secret.given {
+            Some((_, SecretPlace::Query { name })) => {
+                let message = format!(
+                    "`{}` is put into the query parameter `{name}`, which lands in the logs of servers and proxies",
+                    secret.name
+                );
+                let span = self.source.line_span(secret.rule.line);
+                let problem = Problem::new(&self.source, span, message);
+                Some(problem.with_help("use header or basic where the server takes them"))
+            }
+            _ => None,
+        });
+        in_query.collect()
+    }
+
     /// Every `[[expect]]`, in the order of the file.
     pub fn expectations(&self) -> &[Expectation] {
         &self.expectations
@@ -299,7 +342,12 @@ impl Policy {
     /// Writes the layer into every rule of the file.
     pub(crate) fn set_layer(&mut self, layer: Layer) {
         let set = |rule: &mut Rule| rule.layer = Some(layer);
-        if let Some((_, rule)) = &mut self.approve {
+        let secrets = &mut self.secrets;
+        let words = [&mut self.approve, &mut self.combine, &mut secrets.arguments];
+        words.into_iter().flatten().for_each(|(_, rule)| set(rule));
+        secrets.unknown.iter_mut().for_each(|(_, rule)| set(rule));
+        secrets.rules.iter_mut().for_each(|(_, rule)| set(rule));
+        if let Some(rule) = self.egress.as_mut().and_then(|it| it.rule.as_mut()) {
             set(rule);
         }
         [&mut self.limits, &mut self.session, &mut self.host]
@@ -310,30 +358,29 @@ impl Policy {
             .iter_mut()
             .for_each(|expectation| set(&mut expectation.rule));
         for (_, tool) in &mut self.tools {
-            let tool = Arc::make_mut(tool);
-            set(&mut tool.rule);
-            if let Some((_, rule)) = &mut tool.isolation {
-                set(rule);
-            }
-            tool.files.iter_mut().for_each(|grant| set(&mut grant.rule));
-            tool.scratch
-                .iter_mut()
-                .for_each(|grant| set(&mut grant.rule));
-            tool.net.iter_mut().for_each(|grant| set(&mut grant.rule));
-            tool.env.iter_mut().for_each(|grant| set(&mut grant.rule));
-            tool.calls.iter_mut().for_each(|grant| set(&mut grant.rule));
-            tool.approve
-                .iter_mut()
-                .for_each(|approval| set(&mut approval.rule));
-            tool.limits
-                .0
-                .iter_mut()
-                .for_each(|limit| set(&mut limit.rule));
+            Arc::make_mut(tool).rules_mut().for_each(set);
         }
     }
 }
 
 impl ToolPolicy {
+    /// Every rule of the table.
+    fn rules_mut(&mut self) -> impl Iterator<Item = &mut Rule> {
+        let one = std::iter::once(&mut self.rule)
+            .chain(self.isolation.iter_mut().map(|(_, rule)| rule))
+            .chain(self.scratch.iter_mut().map(|it| &mut it.rule));
+        let grants = (self.files.iter_mut().map(|it| &mut it.rule))
+            .chain(self.net.iter_mut().map(|it| &mut it.rule))
+            .chain(self.env.iter_mut().map(|it| &mut it.rule))
+            .chain(self.calls.iter_mut().map(|it| &mut it.rule))
+            .chain(self.secrets.iter_mut().map(|it| &mut it.rule));
+        let labels = self.reads.iter_mut().chain(&mut self.sends);
+        one.chain(grants)
+            .chain(labels.map(|it| &mut it.rule))
+            .chain(self.approve.iter_mut().map(|it| &mut it.rule))
+            .chain(self.limits.0.iter_mut().map(|it| &mut it.rule))
+    }
+
     /// The line of the table.
     pub fn rule(&self) -> &Rule {
         &self.rule
@@ -369,11 +416,25 @@ impl ToolPolicy {
         &self.calls
     }
 
+    /// What the file says about credentials.
+    pub(crate) fn secrets(&self) -> &[WrittenSecret] {
+        &self.secrets
+    }
+
     /// Where the sandbox shall live, with the line, where the file says it.
     pub fn isolation(&self) -> Option<(Isolation, &Rule)> {
         self.isolation
             .as_ref()
             .map(|(isolation, rule)| (*isolation, rule))
+    }
+
+    /// What the file says that a tool of the package does with data.
+    pub(crate) fn labels(&self, tool: &str) -> Labels {
+        let marks = [&self.reads, &self.sends];
+        let marks = marks
+            .into_iter()
+            .filter_map(|all| labels::of_tool(all, tool));
+        marks.fold(Labels::default(), |all, it| all.union(it.labels))
     }
 
     /// The `approve` for one tool of the package: its own entry, else the one for all.

@@ -109,6 +109,11 @@ impl Problem {
         self
     }
 
+    /// Lets a report show this text of the file, as long as the file's own.
+    pub(crate) fn show_instead(&mut self, text: &Arc<str>) {
+        self.named = NamedSource::new(&self.source.name, text.clone()).with_language("toml");
+    }
+
     /// The error code: `invalid_policy` or `invalid_manifest`.
     pub fn code(&self) -> &'static str {
         self.source.kind.code()

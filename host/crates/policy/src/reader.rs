@@ -17,6 +17,7 @@ use crate::{Problem, Problems, Rule, names, problem::Source};
 pub(crate) struct Reader<'s> {
     pub(crate) source: &'s Source,
     problems: Vec<Problem>,
+    hidden: Vec<Range<usize>>,
 }
 
 /// One value of the document with its place.
@@ -64,6 +65,7 @@ impl<'s> Reader<'s> {
         Self {
             source,
             problems: Vec::new(),
+            hidden: Vec::new(),
         }
     }
 
@@ -83,8 +85,20 @@ impl<'s> Reader<'s> {
         None
     }
 
-    pub(crate) fn finish(self) -> Result<(), Problems> {
+    pub(crate) fn finish(mut self) -> Result<(), Problems> {
+        if !self.hidden.is_empty() {
+            let text = starred(&self.source.text, &self.hidden);
+            for problem in &mut self.problems {
+                problem.show_instead(&text);
+            }
+        }
         Problems::check(self.source, self.problems)
+    }
+
+    /// From now on no problem of the file shows what stands there: it may be the value of a credential, written where
+    /// the name of one belongs.
+    pub(crate) fn hide(&mut self, span: Range<usize>) {
+        self.hidden.push(span);
     }
 
     pub(crate) fn add(&mut self, problem: Problem) {
@@ -248,6 +262,20 @@ impl<'d> Section<'d> {
             path: self.path_of(key),
         })
     }
+}
+
+/// A text with stars over what must not be shown, as long as it was, so that places stay where they are.
+fn starred(text: &str, hidden: &[Range<usize>]) -> std::sync::Arc<str> {
+    let covered = |at: usize| hidden.iter().any(|span| span.contains(&at));
+    let mut shown = String::with_capacity(text.len());
+    for (at, c) in text.char_indices() {
+        if c != '\n' && covered(at) {
+            shown.extend(std::iter::repeat_n('*', c.len_utf8()));
+        } else {
+            shown.push(c);
+        }
+    }
+    shown.into()
 }
 
 /// `a`, `b` and `c`, for messages.

@@ -244,3 +244,6 @@ fn as_text_if_any<S: Serializer>(url: &Option<Url>, serializer: S) -> Result<S::
 pub(crate) const DEFAULT_COMBINE: Effect = Effect::Ask;
 /// As [`DEFAULT_COMBINE`], for inputs that hold the value of a known secret.
 pub(crate) const DEFAULT_ARGUMENTS: Effect = Effect::Deny;
+
+#[cfg(test)]
+mod tests;

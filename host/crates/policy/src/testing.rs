@@ -3,7 +3,7 @@
 use proptest::{prelude::*, sample::subsequence};
 use url::Url;
 
-use crate::{Access, Effect, FileAccess, Manifest, Method, Policy};
+use crate::{Access, Effect, FileAccess, Manifest, Method, NetAccess, Policy};
 
 const ENDPOINTS: [&str; 6] = [
     "https://a.example.com",
@@ -15,6 +15,7 @@ const ENDPOINTS: [&str; 6] = [
 ];
 const PATHS: [&str; 5] = ["/**", "/v1/**", "/v1/*", "/v1/x", "/v2/*/y"];
 const APPROVE: [&str; 3] = ["allow", "ask", "deny"];
+const SECRET_ENDPOINTS: [&str; 2] = ["https://a.example.com", "https://b.example.com"];
 const NAMES: [&str; 3] = ["ALPHA", "BETA", "GAMMA"];
 const CALLS: [&str; 3] = ["time_now", "calc", "files_read"];
 const GUESTS: [&str; 3] = ["/work", "/data", "/out"];
@@ -56,8 +57,78 @@ fn net_entry(any: bool) -> impl Strategy<Value = String> {
 }
 
 fn net_grant() -> impl Strategy<Value = String> {
-    (net_entry(false), one_of(&APPROVE))
-        .prop_map(|(entry, approve)| format!("{{ {entry}, approve = \"{approve}\" }}"))
+    (net_entry(false), one_of(&APPROVE), 0_u8..3).prop_map(|(entry, approve, redirects)| {
+        let redirects = if approve == "deny" { 0 } else { redirects };
+        format!("{{ {entry}, approve = \"{approve}\", redirects = {redirects} }}")
+    })
+}
+
+/// Secrets with and without a source. Each has a header of its own.
+fn secrets() -> impl Strategy<Value = String> {
+    let one = |name: &'static str| {
+        let narrowed = (
+            prop::option::of(some_of(&["GET", "POST", "DELETE"], 1)),
+            prop::option::of(some_of(&PATHS, 1)),
+        );
+        let given = prop_oneof![3 => Just(true), 1 => Just(false)];
+        let secret = (one_of(&SECRET_ENDPOINTS), narrowed, given);
+        prop::option::of(secret.prop_map(move |(to, (methods, paths), given)| {
+            let mut keys = format!("to = \"{to}\"");
+            let lists = [("methods", methods), ("paths", paths)];
+            for (key, words) in lists
+                .iter()
+                .filter_map(|(key, words)| Some((key, words.as_ref()?)))
+            {
+                keys.push_str(&format!(", {key} = {}", quoted(words)));
+            }
+            if given {
+                keys.push_str(&format!(
+                    ", from = \"env:{name}\", header = \"x-{name}: {{}}\""
+                ));
+            }
+            format!("secrets.{name} = {{ {keys} }}\n")
+        }))
+    };
+    (one("ALPHA"), one("BETA")).prop_map(|(a, b)| a.unwrap_or_default() + &b.unwrap_or_default())
+}
+
+fn labels() -> impl Strategy<Value = String> {
+    let reads = prop_oneof![
+        2 => Just(""),
+        1 => Just("reads = \"private\"\n"),
+        1 => Just("reads = { read = \"untrusted\", \"*\" = [\"private\"] }\n"),
+        1 => Just("reads = { read = [], \"*\" = [\"private\", \"untrusted\"] }\n"),
+    ];
+    let sends = prop_oneof![
+        2 => Just(""),
+        1 => Just("sends = \"outside\"\n"),
+        1 => Just("sends = { edit = \"outside\" }\n"),
+    ];
+    (reads, sends).prop_map(|(reads, sends)| format!("{reads}{sends}"))
+}
+
+/// The tables that hold for all tools.
+fn words() -> impl Strategy<Value = String> {
+    let word = |words| prop::option::of(one_of(words));
+    (
+        word(&APPROVE),
+        word(&APPROVE),
+        word(&["off", "warn", "redact"]),
+        prop::option::weighted(0.2, Just("[egress]\nproxy = \"http://proxy:1\"\n")),
+    )
+        .prop_map(|(combine, arguments, unknown, egress)| {
+            let key = |key: &str, word: Option<&str>| {
+                word.map(|it| format!("{key} = \"{it}\"\n"))
+                    .unwrap_or_default()
+            };
+            format!(
+                "[session]\n{}[secrets]\n{}{}{}",
+                key("combine", combine),
+                key("arguments", arguments),
+                key("unknown", unknown),
+                egress.unwrap_or_default()
+            )
+        })
 }
 
 fn file_grants() -> impl Strategy<Value = String> {
@@ -118,11 +189,12 @@ fn tool(name: &'static str) -> impl Strategy<Value = String> {
         some_of(&CALLS, 0),
         limits(),
         approve(),
+        (secrets().boxed(), labels().boxed()),
     )
-        .prop_map(move |(net, files, env, calls, limits, approve)| {
+        .prop_map(move |(net, files, env, calls, limits, approve, (secrets, labels))| {
             let env: Vec<String> = env.iter().map(|name| format!("{name} = \"x\"")).collect();
             format!(
-                "[tool.{name}]\nnet = [{}]\n{files}\nenv = {{ {} }}\ncalls = {}\n{limits}\n{approve}\n",
+                "[tool.{name}]\nnet = [{}]\n{files}\nenv = {{ {} }}\ncalls = {}\n{limits}\n{approve}\n{secrets}{labels}",
                 net.join(", "),
                 env.join(", "),
                 quoted(&calls)
@@ -134,8 +206,8 @@ fn tool(name: &'static str) -> impl Strategy<Value = String> {
 pub(crate) fn policy() -> impl Strategy<Value = Policy> {
     let tools = prop_oneof![
         1 => Just(String::new()),
-        6 => tool("pack"),
-        1 => tool("other"),
+        6 => tool("pack").boxed(),
+        1 => tool("other").boxed(),
     ];
     let default = (limits(), prop::option::of(one_of(&APPROVE))).prop_map(|(limits, approve)| {
         let approve = approve
@@ -143,9 +215,10 @@ pub(crate) fn policy() -> impl Strategy<Value = Policy> {
             .unwrap_or_default();
         format!("[default]\n{limits}\n{approve}\n")
     });
-    (default, tools).prop_filter_map("rules that never decide", |(default, tools)| {
-        Policy::from_toml(&format!("{default}{tools}")).ok()
-    })
+    (default.boxed(), words().boxed(), tools)
+        .prop_filter_map("rules that never decide", |(default, words, tools)| {
+            Policy::from_toml(&format!("{default}{words}{tools}")).ok()
+        })
 }
 
 /// A policy that lists `pack`.
@@ -161,19 +234,28 @@ pub(crate) fn manifest() -> impl Strategy<Value = Manifest> {
         "access = \"read\"",
         "access = \"write\", guest = \"/work\"",
     ]));
-    (net, files, some_of(&NAMES, 0), some_of(&CALLS, 0)).prop_filter_map(
+    let secrets = prop::collection::vec(
+        (one_of(&NAMES), one_of(&["any", SECRET_ENDPOINTS[0]])),
+        0..3,
+    );
+    (net, files, some_of(&NAMES, 0), some_of(&CALLS, 0), secrets).prop_filter_map(
         "the same request twice",
-        |(net, files, env, calls)| {
+        |(net, files, env, calls, secrets)| {
+            let secrets: Vec<String> = secrets
+                .iter()
+                .map(|(name, to)| format!("{{ name = \"{name}\", to = \"{to}\" }}"))
+                .collect();
             let net: Vec<String> = net.iter().map(|entry| format!("{{ {entry} }}")).collect();
             let files = files.map(|entry| format!("{{ {entry} }}")).unwrap_or_default();
             let tool = |name: &str| format!("[[tool]]\nname = \"{name}\"\ninput = {{ type = \"object\" }}\n");
             let text = format!(
-                "name = \"pack\"\nversion = \"1.0.0\"\n{}{}[request]\nnet = [{}]\nfiles = [{files}]\nenv = {}\ncalls = {}\n",
+                "name = \"pack\"\nversion = \"1.0.0\"\n{}{}[request]\nnet = [{}]\nfiles = [{files}]\nenv = {}\ncalls = {}\nsecrets = [{}]\n",
                 tool("read"),
                 tool("edit"),
                 net.join(", "),
                 quoted(&env),
                 quoted(&calls),
+                secrets.join(", "),
             );
             Manifest::from_toml(&text).ok()
         },
@@ -226,6 +308,21 @@ pub(crate) fn probes() -> Vec<Access> {
     all.extend(NAMES.iter().chain(&["DELTA"]).map(|name| Access::Env {
         name: (*name).to_owned(),
     }));
+    for name in NAMES {
+        let name = name.to_owned();
+        let requests = all.iter().filter_map(|access| match access {
+            Access::Net { method, url } if url.host_str() != Some("169.254.169.254") => {
+                let (method, url) = (*method, url.clone());
+                Some(NetAccess { method, url })
+            }
+            _ => None,
+        });
+        let requests: Vec<Option<NetAccess>> = requests.map(Some).chain([None]).collect();
+        all.extend(requests.into_iter().map(|request| Access::Secret {
+            name: name.clone(),
+            request,
+        }));
+    }
     all.extend(
         CALLS
             .iter()

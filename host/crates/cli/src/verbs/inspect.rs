@@ -172,10 +172,10 @@ fn requests(requests: &Requests) -> String {
         .map(|it| format!("{:<7} {it}", "calls"));
     let secrets = requests.secrets.iter().map(|it| {
         format!(
-            "{:<7} {} for {}{} (never granted by this version)",
+            "{:<7} {} for {}{}",
             "secret",
             it.name,
-            it.to,
+            it.destination(),
             why(&it.why)
         )
     });

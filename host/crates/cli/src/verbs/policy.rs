@@ -11,7 +11,7 @@ use crate::{
     args::{PolicyOptions, PolicyVerb},
     dirs::Dirs,
     exit,
-    failure::Failure,
+    failure::{Failure, problems_json},
     hosts, locks, output,
     policies::{self, InForce},
     style::{self, paint},
@@ -35,11 +35,12 @@ fn check(files: &[PathBuf]) -> Outcome {
     if files.is_empty() {
         return check_in_force();
     }
-    let mut problems: Vec<Problem> = Vec::new();
+    let (mut problems, mut warnings): (Vec<Problem>, Vec<Problem>) = Default::default();
     for file in files {
         let content = policies::read_content(file)?;
-        if let Err(found) = Policy::parse(&file.display().to_string(), &content.policy) {
-            problems.extend(found.iter().cloned());
+        match Policy::parse(&file.display().to_string(), &content.policy) {
+            Ok(policy) => warnings.extend(policy.warnings()),
+            Err(found) => problems.extend(found.iter().cloned()),
         }
         let lock = policies::lock_path(file).display().to_string();
         if let Some(Err(found)) = content.lock.map(|text| Lock::parse(&lock, &text)) {
@@ -50,7 +51,7 @@ fn check(files: &[PathBuf]) -> Outcome {
         .iter()
         .map(|file| file.display().to_string())
         .collect();
-    checked(&names, problems)
+    checked(&names, problems, &warnings)
 }
 
 fn check_in_force() -> Outcome {
@@ -74,7 +75,7 @@ fn check_in_force() -> Outcome {
     if problems.is_empty() {
         check_locks(&in_force)?;
     }
-    checked(&names, problems)
+    checked(&names, problems, &in_force.layers.warnings())
 }
 
 /// Packages that are not what was locked are an error, and packages that nothing pins are worth a note.
@@ -95,9 +96,19 @@ fn check_locks(in_force: &InForce) -> Result<(), Failure> {
     Ok(())
 }
 
-fn checked(names: &[String], problems: Vec<Problem>) -> Outcome {
+/// Warnings are told beside the answer, and change nothing about it.
+fn checked(names: &[String], problems: Vec<Problem>, warnings: &[Problem]) -> Outcome {
+    for warning in warnings {
+        let (file, line) = (warning.file(), warning.line());
+        let text = escape_control(&format!("{file}:{line}: {warning}")).into_owned();
+        output::note(paint(style::NOTE, format_args!("warning: {text}")));
+        if let Some(help) = warning.help() {
+            output::note(format_args!("help: {help}"));
+        }
+    }
     if problems.is_empty() {
-        let value = json!({ "files": names, "problems": [] });
+        let warnings = problems_json(warnings);
+        let value = json!({ "files": names, "problems": [], "warnings": warnings });
         output::answer(value, |_| {
             let line = |name: &String| format!("{} {name}\n", paint(style::GOOD, "valid:"));
             names.iter().map(line).collect()
@@ -126,7 +137,8 @@ fn explain(tool: Option<&str>, access: &str, options: &PolicyOptions) -> Outcome
     }
     let access = Access::parse(access).ok_or_else(|| {
         Failure::usage(format!("`{access}` is no access")).help(
-            "write `read /work/a.txt`, `write /work/a.txt`, `GET https://api.example.com/`, `env NAME` or `call TOOL`",
+            "write `read /work/a.txt`, `write /work/a.txt`, `GET https://api.example.com/`, `env NAME`, `call TOOL` or \
+             `secret NAME GET https://api.example.com/`",
         )
     })?;
     // A package stands for its first tool, as in `[[expect]]`: grants are the same for all tools of a package.

@@ -67,6 +67,79 @@ impl GrantSet {
             .or_else(|| grants().next())
     }
 
+    /// How many redirects are followed for a request without the tool: in every layer what the strictest of its rules that
+    /// match says, and the least of all layers. Each request on the way is one of its own, to be decided like any other.
+    pub fn redirects(&self, method: &str, url: &Url) -> u8 {
+        let (Some(method), Ok(path)) = (Method::from_name(method), RequestPath::of(url)) else {
+            return 0;
+        };
+        let least = |tool: &ToolPolicy| {
+            let touching = tool
+                .net
+                .iter()
+                .filter(|it| it.scope.touches(method, url, &path));
+            touching.map(|it| it.redirects).min().unwrap_or_default()
+        };
+        let layers = self.0.parties.iter();
+        let layers = layers.map(|party| party.tool.as_deref().map_or(0, least));
+        layers.min().unwrap_or_default()
+    }
+
+    /// Whether a credential is there for the package: for some request, whichever that is.
+    pub fn check_secret(&self, name: &str) -> Verdict {
+        let access = || format!("the secret {}", shown(name));
+        let verdict = self.strictest(
+            |tool| {
+                let written = tool.secrets.iter().find(|it| it.name == name)?;
+                Some((Effect::Allow, &written.rule))
+            },
+            &access,
+        );
+        let left = self.secrets().iter().any(|it| it.name == name);
+        if verdict.effect == Effect::Deny || left {
+            return verdict;
+        }
+        // Every layer names it. So the package did not ask for it, or the layers leave no request.
+        let tools = self
+            .0
+            .parties
+            .iter()
+            .filter_map(|party| party.tool.as_ref());
+        let mut written = tools
+            .flat_map(|tool| &tool.secrets)
+            .filter(|it| it.name == name);
+        let asked = written.any(|it| self.requests().cover_secret(name, it.scope.to.as_ref()));
+        let verdict = unless_requested(verdict, || asked, &access);
+        if verdict.effect == Effect::Deny {
+            return verdict;
+        }
+        Verdict::deny(Rule::until_written(), not_granted(&access()))
+    }
+
+    /// Whether a credential is put into a request: the request may be sent, and is one of those that it is for.
+    pub fn check_secret_in(&self, name: &str, method: &str, url: &Url) -> Verdict {
+        let there = self.check_secret(name);
+        if there.effect == Effect::Deny {
+            return there;
+        }
+        let sent = self.check_net(method, url);
+        if sent.effect == Effect::Deny {
+            return sent;
+        }
+        let Some(grant) = self.secrets().iter().find(|it| it.name == name) else {
+            return there;
+        };
+        if !grant.applies(method, url) {
+            let request = format!("{} {}", shown(method), shown(&origin_and_path(url)));
+            let reason = format!("the secret {} is not for {request}", grant.name);
+            return Verdict::deny(grant.rule.clone(), reason);
+        }
+        match sent.effect {
+            Effect::Allow => there,
+            _ => sent,
+        }
+    }
+
     /// Whether a guest path may be accessed. The path is absolute; `.` and empty segments are ignored, and one with `..`
     /// that could climb is denied.
     pub fn check_file(&self, guest_path: &str, access: FileAccess) -> Verdict {
@@ -155,15 +228,24 @@ impl GrantSet {
         unless_requested(verdict, requested, &access)
     }
 
-    /// Whether a line of the policy is all that an access lacks: no rule denies it, it cannot be misread, and the package
-    /// requests it. A host that learns asks a person about such an access.
-    pub fn lacks_a_line(&self, access: &Access) -> bool {
-        let verdict = match access {
+    /// What an access gets, whichever it is.
+    pub(crate) fn check(&self, access: &Access) -> Verdict {
+        match access {
             Access::Net { method, url } => self.check_net(method.name(), url),
             Access::File { path, access } => self.check_file(path, *access),
             Access::Env { name } => self.check_env(name),
             Access::Call { tool } => self.check_call(tool),
-        };
+            Access::Secret { name, request } => match request {
+                None => self.check_secret(name),
+                Some(it) => self.check_secret_in(name, it.method.name(), &it.url),
+            },
+        }
+    }
+
+    /// Whether a line of the policy is all that an access lacks: no rule denies it, it cannot be misread, and the package
+    /// requests it. A host that learns asks a person about such an access.
+    pub fn lacks_a_line(&self, access: &Access) -> bool {
+        let verdict = self.check(access);
         verdict.effect == Effect::Deny
             && verdict.rule == Rule::until_written()
             && self.requests().cover(access)

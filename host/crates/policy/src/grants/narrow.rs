@@ -1,8 +1,10 @@
 //! Folds what every layer grants and what the package requests into what is left.
 
 use crate::{
-    CallGrant, Effect, EnvGrant, FileAccess, FileGrant, Isolation, NetGrant, Requests, Rule,
-    ScratchGrant, layers::Party, policy::ToolPolicy,
+    CallGrant, Effect, EnvGrant, FileAccess, FileGrant, Isolation, Labels, NetGrant, Requests,
+    Rule, ScratchGrant, SecretGrant,
+    layers::Party,
+    policy::{ToolPolicy, WrittenSecret},
 };
 
 fn split(parties: &[Party]) -> Option<(&ToolPolicy, Vec<&ToolPolicy>)> {
@@ -109,7 +111,10 @@ fn pairs<'a, A, B>(a: &'a [A], b: &'a [B]) -> impl Iterator<Item = (&'a A, &'a B
 fn push_new(mut list: Vec<NetGrant>, grant: NetGrant) -> Vec<NetGrant> {
     const MAX_SHOWN: usize = 256;
     let known = list.iter().any(|it| {
-        it.approve == grant.approve && it.special >= grant.special && it.scope.covers(&grant.scope)
+        it.approve == grant.approve
+            && it.special >= grant.special
+            && it.redirects >= grant.redirects
+            && it.scope.covers(&grant.scope)
     });
     if !known && list.len() < MAX_SHOWN {
         list.push(grant);
@@ -131,6 +136,38 @@ pub(super) fn env(parties: &[Party], requests: &Requests) -> Vec<EnvGrant> {
                 .all(|layer| layer.env.iter().any(|it| it.name == grant.name))
     };
     ceiling.env.iter().filter(granted).cloned().collect()
+}
+
+/// The highest layer says where a value comes from and where it is put; every layer below must name the secret for the
+/// same destination, and narrows methods and paths.
+pub(super) fn secrets(parties: &[Party], requests: &Requests) -> Vec<SecretGrant> {
+    let Some((ceiling, below)) = split(parties) else {
+        return Vec::new();
+    };
+    let granted = |mine: &WrittenSecret| {
+        let (source, place) = mine.given.clone()?;
+        let mut scope = mine.scope.clone();
+        for layer in &below {
+            let theirs = layer.secrets.iter().find(|it| it.name == mine.name)?;
+            scope = scope.meet(&theirs.scope)?;
+        }
+        requests
+            .cover_secret(&mine.name, scope.to.as_ref())
+            .then(|| SecretGrant {
+                name: mine.name.clone(),
+                source,
+                scope,
+                place,
+                rule: mine.rule.clone(),
+            })
+    };
+    ceiling.secrets.iter().filter_map(granted).collect()
+}
+
+/// What any layer says that the tool does with data.
+pub(super) fn labels(parties: &[Party], tool: &str) -> Labels {
+    let said = parties.iter().filter_map(|party| party.tool.as_ref());
+    said.fold(Labels::default(), |all, it| all.union(it.labels(tool)))
 }
 
 /// Any layer may ask for the stronger kind. Only the highest may choose the weaker one, since a host's default may be

@@ -2,7 +2,7 @@
 
 use url::Url;
 
-use crate::{Access, FileAccess, Method, Requests, access::is_within, net::RequestPath};
+use crate::{Access, Endpoint, FileAccess, Method, Requests, access::is_within, net::RequestPath};
 
 impl Requests {
     /// Whether the package asked for this access.
@@ -16,7 +16,23 @@ impl Requests {
             }
             Access::Env { name } => self.cover_env(name),
             Access::Call { tool } => self.cover_call(tool),
+            Access::Secret { name, request } => match request {
+                None => self.secrets.iter().any(|it| it.name == *name),
+                Some(request) => {
+                    let to = Endpoint::of(&request.url);
+                    RequestPath::of(&request.url)
+                        .is_ok_and(|path| self.cover_net(request.method, &request.url, &path))
+                        && self.cover_secret(name, to.as_ref())
+                }
+            },
         }
+    }
+
+    /// Whether the package asked for a credential of this name for this endpoint.
+    pub(crate) fn cover_secret(&self, name: &str, to: Option<&Endpoint>) -> bool {
+        self.secrets.iter().any(|request| {
+            request.name == name && (request.to.is_none() || request.to.as_ref() == to)
+        })
     }
 
     pub(crate) fn cover_net(&self, method: Method, url: &Url, path: &RequestPath) -> bool {

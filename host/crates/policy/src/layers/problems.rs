@@ -7,9 +7,47 @@ use crate::{
     grants::same_directory,
     limits::{LimitValue, Limits, WrittenLimits},
     names,
-    policy::ToolPolicy,
+    policy::{ToolPolicy, WrittenSecret},
     reader::listed,
 };
+
+/// What no layer can mean: a table that the file has no right to, and a secret without a value.
+pub(super) fn impossible(layers: &Layers) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    let (above, _) = layers.egress_above();
+    let mut earlier: Option<&Policy> = None;
+    for (index, (_, policy)) in layers.iter().enumerate() {
+        let Some(rule) = policy.egress.as_ref().and_then(|it| it.rule.as_ref()) else {
+            continue;
+        };
+        let why = match earlier {
+            _ if index >= above => Some("a file above it lists tools".to_owned()),
+            Some(earlier) => Some(format!("{} has one already", earlier.name())),
+            None => None,
+        };
+        if let Some(why) = why {
+            let span = policy.source.line_span(rule.line);
+            let message = format!("this file has no say about `[egress]`: {why}");
+            let help = "one file says how all requests leave; remove the table here";
+            problems.push(Problem::new(&policy.source, span, message).with_help(help));
+        }
+        earlier = earlier.or(Some(policy));
+    }
+    let ceiling = layers.iter().find(|(_, policy)| !policy.tools.is_empty());
+    if let Some((_, policy)) = ceiling {
+        let secrets = policy.tools().flat_map(|(_, tool)| &tool.secrets);
+        for secret in secrets.filter(|it| it.given.is_none()) {
+            let span = policy.source.line_span(secret.rule.line);
+            let message = format!(
+                "`{}` has no value: no file above this one says where it comes from",
+                secret.name
+            );
+            let help = "add from = \"env:NAME\" and the place that it is put into";
+            problems.push(Problem::new(&policy.source, span, message).with_help(help));
+        }
+    }
+    problems
+}
 
 struct Found<'l> {
     policy: &'l Policy,
@@ -40,7 +78,34 @@ pub(super) fn ineffective(layers: &Layers) -> Vec<Problem> {
         let above = policies.get(..index).unwrap_or_default();
         problems.extend(raised_limits(above, policy));
     }
+    loosened(layers, &mut problems);
     problems
+}
+
+/// Words of a lower file that are looser than what holds anyway.
+fn loosened(layers: &Layers, problems: &mut Vec<Problem>) {
+    let (combine, arguments) = (layers.combine(), layers.secret_arguments());
+    let unknown = layers.unknown_secrets();
+    for (_, policy) in layers.iter().skip(1) {
+        let secrets = &policy.secrets;
+        let looser = [
+            (policy.combine.as_ref(), combine, "combine"),
+            (secrets.arguments.as_ref(), arguments, "arguments"),
+        ];
+        let looser = looser.into_iter().filter_map(|(said, holds, key)| {
+            let (said, rule) = said?;
+            (*said < holds).then(|| (key, holds.name(), rule))
+        });
+        let looser_unknown = secrets.unknown.as_ref();
+        let looser_unknown = looser_unknown.filter(|(said, _)| *said < unknown);
+        let looser_unknown = looser_unknown.map(|(_, rule)| ("unknown", unknown.name(), rule));
+        for (key, holds, rule) in looser.chain(looser_unknown) {
+            let span = policy.source.line_span(rule.line);
+            let message = format!("`{key}` stays \"{holds}\", which is stricter");
+            let help = "a lower layer can only be stricter; remove it here";
+            problems.push(Problem::new(&policy.source, span, message).with_help(help));
+        }
+    }
 }
 
 impl Found<'_> {
@@ -72,14 +137,11 @@ impl Found<'_> {
 
     fn tool(&mut self, ceiling: &ToolPolicy, tool: &ToolPolicy) {
         let above = self.above.name();
-        for NetGrant { scope, rule, .. } in tool.net() {
-            if !ceiling
-                .net()
-                .iter()
-                .any(|grant| grant.scope.narrowed_by(scope).is_some())
-            {
-                self.say(rule, format!("`{scope}` is not granted by {above}"));
-            }
+        for grant in tool.net() {
+            self.net(ceiling, grant);
+        }
+        for secret in tool.secrets() {
+            self.secret(ceiling, secret);
         }
         for grant in tool.files() {
             self.file(ceiling, grant);
@@ -135,6 +197,40 @@ impl Found<'_> {
         }
     }
 
+    fn net(&mut self, ceiling: &ToolPolicy, grant: &NetGrant) {
+        let above = self.above.name();
+        let theirs = ceiling.net().iter();
+        let theirs = theirs.filter(|it| it.scope.overlaps(&grant.scope));
+        let message = match theirs.map(|it| it.redirects).max() {
+            None => format!("`{}` is not granted by {above}", grant.scope),
+            Some(most) if most < grant.redirects => {
+                format!("`redirects` is {most} already in {above}")
+            }
+            Some(_) => return,
+        };
+        self.say(&grant.rule, message);
+    }
+
+    fn secret(&mut self, ceiling: &ToolPolicy, secret: &WrittenSecret) {
+        let (above, name) = (self.above.name(), &secret.name);
+        let theirs = ceiling.secrets().iter().find(|it| it.name == *name);
+        let message = match theirs {
+            None => format!("the secret `{name}` is not granted by {above}"),
+            Some(theirs) if theirs.scope.to != secret.scope.to => {
+                let to = theirs.scope.to.as_ref().map(ToString::to_string);
+                format!("{above} binds `{name}` to {}", to.unwrap_or_default())
+            }
+            Some(theirs) if theirs.scope.meet(&secret.scope).is_none() => {
+                format!("no request is left for `{name}` of those that {above} binds it to")
+            }
+            Some(theirs) if secret.given.is_some() && theirs.given != secret.given => {
+                format!("where `{name}` comes from, and where it is put, is decided by {above}")
+            }
+            Some(_) => return,
+        };
+        self.say(&secret.rule, message);
+    }
+
     fn file(&mut self, ceiling: &ToolPolicy, grant: &FileGrant) {
         let above = self.above.name();
         match ceiling
@@ -166,18 +262,23 @@ impl Found<'_> {
     }
 }
 
-/// The `approve` entries of a policy for tools that the package does not have: whoever wrote one believes that a tool
-/// asks or is denied, and it is not.
+/// The entries of a policy for tools that the package does not have: whoever wrote an `approve` believes that a tool asks
+/// or is denied, and it is not; whoever marked one with `reads` or `sends` believes that sessions heed it.
 pub(super) fn unknown_tools(policy: &Policy, manifest: &Manifest) -> Vec<Problem> {
     let tools: Vec<&str> = manifest
         .tools
         .iter()
         .map(|tool| tool.name.as_str())
         .collect();
-    let approvals = policy.tool(&manifest.name).map(|tool| &tool.approve);
-    let unknown = approvals.into_iter().flatten().filter_map(|approval| {
-        let name = approval.tool.as_deref()?;
-        (!tools.contains(&name)).then_some((name, &approval.rule))
+    let Some(tool) = policy.tool(&manifest.name) else {
+        return Vec::new();
+    };
+    let approvals = tool.approve.iter().map(|it| (it.tool.as_deref(), &it.rule));
+    let labels = tool.reads.iter().chain(&tool.sends);
+    let named = approvals.chain(labels.map(|it| (it.tool.as_deref(), &it.rule)));
+    let unknown = named.filter_map(|(name, rule)| {
+        let name = name.filter(|name| !tools.contains(name))?;
+        Some((name, rule))
     });
     unknown
         .map(|(name, rule)| {
@@ -234,6 +335,16 @@ pub(super) fn unrequested(policy: &Policy, manifest: &Manifest) -> Vec<Problem> 
     for grant in tool.calls() {
         if !requests.cover_call(&grant.tool) {
             in_vain(&grant.rule, format!("calling {}", grant.tool));
+        }
+    }
+    for WrittenSecret {
+        name, scope, rule, ..
+    } in tool.secrets()
+    {
+        if !requests.cover_secret(name, scope.to.as_ref()) {
+            let to = scope.to.as_ref().map(ToString::to_string);
+            let to = to.unwrap_or_default();
+            in_vain(rule, format!("the secret {name} for {to}"));
         }
     }
     problems

@@ -350,6 +350,25 @@ proptest! {
         for (access, (before, after)) in probes().iter().cycle().zip(before.iter().zip(&after)) {
             prop_assert!(after >= before, "{access}: {before} became {after}");
         }
+        let words = |layers: &Layers| (layers.combine(), layers.secret_arguments(), layers.unknown_secrets());
+        let ((a, b, c), (d, e, f)) = (words(&above), words(&both));
+        prop_assert!(a <= d && b <= e && c <= f);
+        prop_assert_eq!(above.egress(), both.egress());
+        for tool in ["read", "edit"] {
+            let decision = |layers: &Layers| decide(layers, &manifest, tool);
+            let (before, after) = (decision(&above), decision(&both));
+            let (Some(before), Some(after)) = (before.grants(), after.grants()) else { continue };
+            prop_assert_eq!(before.labels().union(after.labels()), after.labels());
+            for access in probes() {
+                let crate::Access::Net { method, url } = access else { continue };
+                let redirects = |grants: &crate::GrantSet| grants.redirects(method.name(), &url);
+                prop_assert!(redirects(after) <= redirects(before));
+            }
+            for secret in after.secrets() {
+                let same = before.secrets().iter().find(|it| it.name == secret.name);
+                prop_assert!(same.is_some_and(|it| it.source == secret.source && it.place == secret.place));
+            }
+        }
         let (before, after) = (above.limits("pack"), both.limits("pack"));
         for info in Limits::CATALOGUE {
             if let Some(before) = before.get(info.key) {
@@ -380,6 +399,7 @@ proptest! {
         requests.net.pop();
         requests.env.pop();
         requests.calls.pop();
+        requests.secrets.pop();
         requests.files.clear();
         fewer.request = requests.into();
         let pairs = effects(&layers, &manifest).into_iter().zip(effects(&layers, &fewer));

@@ -129,9 +129,12 @@ fn requests(requests: &Requests) -> Table {
     let secrets = requests.secrets.iter().map(|request| {
         let mut table = Table::new();
         table.insert("name".to_owned(), request.name.clone().into());
-        table.insert("to".to_owned(), request.to.clone().into());
-        if let Some(header) = &request.header {
-            table.insert("header".to_owned(), header.clone().into());
+        let to = request.to.as_ref();
+        let to = to.map_or_else(|| "any".to_owned(), ToString::to_string);
+        table.insert("to".to_owned(), to.into());
+        if let Some(place) = &request.place {
+            let (key, text) = place.written();
+            table.insert(key.to_owned(), text.into());
         }
         put_why(&mut table, request.why.as_ref());
         table

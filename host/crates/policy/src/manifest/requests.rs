@@ -4,8 +4,8 @@ use super::{
     EnvRequest, FileRequest, MAX_WHY_BYTES, NetRequest, Requests, SecretRequest, parse::plain_text,
 };
 use crate::{
-    Endpoint,
     access::{self, MAX_LIST},
+    policy::suggestion,
     reader::{Entry, Reader, Section, shown},
 };
 
@@ -106,18 +106,20 @@ fn env_request(reader: &mut Reader<'_>, element: &Entry<'_>) -> Option<EnvReques
 }
 
 fn secret_request(reader: &mut Reader<'_>, element: &Entry<'_>) -> Option<SecretRequest> {
-    let section = reader.section(
-        element.node,
-        &element.path,
-        &["name", "to", "header", "why"],
-    )?;
+    let keys = ["name", "to", "header", "basic", "query", "json", "why"];
+    let section = reader.section(element.node, &element.path, &keys)?;
     let why = why(reader, &section);
     let name = reader.required(&section, "name");
-    let to = reader.required(&section, "to");
-    let header = section
-        .get("header")
-        .and_then(|entry| plain_text(reader, &entry, 256));
-    let (name, to) = (name?, to?);
+    let to = match section.get("to") {
+        Some(entry) if entry.node.value.as_str() == Some("any") => Some(None),
+        Some(entry) => access::secret_endpoint(reader, &entry).map(Some),
+        None => {
+            reader.missing(&section, "to");
+            None
+        }
+    };
+    let place = suggestion(reader, &section);
+    let name = name?;
     if !access::is_env_name(name) {
         let span = section.get("name")?.node.span();
         reader.report(
@@ -126,19 +128,12 @@ fn secret_request(reader: &mut Reader<'_>, element: &Entry<'_>) -> Option<Secret
             "use letters, digits and `_`, as in `API_KEY`",
         );
     }
-    match Endpoint::parse(to) {
-        Ok(endpoint) => Some(SecretRequest {
-            name: name.to_owned(),
-            to: endpoint.to_string(),
-            header,
-            why,
-        }),
-        Err(error) => {
-            let span = section.get("to")?.node.span();
-            reader.report(span, error.message, error.help);
-            None
-        }
-    }
+    Some(SecretRequest {
+        name: name.to_owned(),
+        to: to?,
+        place: place?,
+        why,
+    })
 }
 
 fn why(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<String> {

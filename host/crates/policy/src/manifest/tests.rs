@@ -54,7 +54,8 @@ fn the_manifest_of_the_guide_is_read_in_full() {
     assert_eq!(request.files[1].guest.as_deref(), Some("/cache"));
     assert_eq!(request.env[1].name, "TZ");
     assert_eq!(request.calls, ["time_now"]);
-    assert_eq!(request.secrets[0].header.as_deref(), Some("X-Api-Key"));
+    let place = request.secrets[0].place.as_ref().unwrap();
+    assert_eq!(place.written(), ("header", "X-Api-Key: {}".to_owned()));
     assert_eq!(Manifest::from_toml(&manifest.to_toml()).unwrap(), manifest);
 }
 

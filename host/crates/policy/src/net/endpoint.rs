@@ -170,6 +170,16 @@ impl Endpoint {
             .is_ok_and(|endpoint| endpoint.host.names_special())
     }
 
+    /// The endpoint of a URL, which names its host exactly.
+    pub(crate) fn of(url: &Url) -> Option<Self> {
+        let scheme = Scheme::of(url)?;
+        Some(Self {
+            scheme,
+            host: HostPattern::Exact(url.host()?.to_owned()),
+            port: url.port_or_known_default()?,
+        })
+    }
+
     pub(super) fn matches(&self, url: &Url) -> bool {
         Scheme::of(url) == Some(self.scheme)
             && url.port_or_known_default() == Some(self.port)

@@ -108,14 +108,47 @@ impl PathPattern {
                 .segments
                 .iter()
                 .zip(&other.segments)
-                .all(|(mine, theirs)| {
-                    mine == theirs
-                        || (!theirs.contains(&b'*') && segment_matches(mine, theirs))
-                        || {
-                            // A lone star also covers any pattern that cannot be empty.
-                            mine == b"*" && theirs.iter().any(|byte| *byte != b'*')
-                        }
-                })
+                .all(|(mine, theirs)| segment_covers(mine, theirs))
+    }
+
+    /// The pattern of what both match. Where that is no pattern, as for `a*` and `*b`, it is `None`: nothing is left.
+    pub(crate) fn meet(&self, other: &Self) -> Option<Self> {
+        if self.covers(other) {
+            return Some(other.clone());
+        }
+        if other.covers(self) {
+            return Some(self.clone());
+        }
+        if !self.overlaps(other) {
+            return None;
+        }
+        let (long, short) = if self.segments.len() < other.segments.len() {
+            (other, self)
+        } else {
+            (self, other)
+        };
+        let narrower = |mine: &Vec<u8>, theirs: &Vec<u8>| {
+            if segment_covers(mine, theirs) {
+                Some(theirs.clone())
+            } else {
+                segment_covers(theirs, mine).then(|| mine.clone())
+            }
+        };
+        let both = long.segments.iter().zip(&short.segments);
+        let mut segments = both
+            .map(|(mine, theirs)| narrower(mine, theirs))
+            .collect::<Option<Vec<_>>>()?;
+        segments.extend(long.segments.iter().skip(short.segments.len()).cloned());
+        let rest = self.rest && other.rest;
+        let words: Vec<String> = segments
+            .iter()
+            .map(|segment| String::from_utf8_lossy(segment).into_owned())
+            .collect();
+        Some(Self {
+            written: format!("/{}{}", words.join("/"), if rest { "/**" } else { "" }),
+            segments,
+            rest,
+        })
     }
 
     /// Whether some path may match both. It errs on the side of yes.
@@ -140,6 +173,14 @@ impl PathPattern {
                     },
                 )
     }
+}
+
+/// Whether every segment that one pattern matches is certainly matched by the other too.
+fn segment_covers(mine: &[u8], theirs: &[u8]) -> bool {
+    mine == theirs
+        || (!theirs.contains(&b'*') && segment_matches(mine, theirs))
+        // A lone star also covers any pattern that cannot be empty.
+        || (mine == b"*" && theirs.iter().any(|byte| *byte != b'*'))
 }
 
 /// One segment against one pattern. On a mismatch only the last `*` is extended, which is enough for patterns that know

@@ -100,6 +100,35 @@ impl NetScope {
         (!methods.is_empty() && !paths.is_empty()).then_some(Self { to, methods, paths })
     }
 
+    /// Exactly what lies in both, as far as it can be written as patterns: what cannot is left out, and never the other
+    /// way round. Both name one endpoint.
+    pub(crate) fn meet(&self, other: &Self) -> Option<Self> {
+        if self.to != other.to {
+            return None;
+        }
+        let methods: Vec<Method> = self
+            .methods
+            .iter()
+            .copied()
+            .filter(|method| other.methods.contains(method))
+            .collect();
+        let pairs = self.paths.iter();
+        let pairs = pairs.flat_map(|mine| other.paths.iter().map(move |theirs| (mine, theirs)));
+        let mut paths: Vec<PathPattern> = Vec::new();
+        for both in pairs.filter_map(|(mine, theirs)| mine.meet(theirs)) {
+            if !paths.contains(&both) {
+                paths.push(both);
+            }
+        }
+        let to = self.to.clone();
+        (!methods.is_empty() && !paths.is_empty()).then_some(Self { to, methods, paths })
+    }
+
+    /// Whether some request may lie in both. It errs on the side of yes.
+    pub(crate) fn overlaps(&self, other: &Self) -> bool {
+        self.narrowed_by(other).is_some()
+    }
+
     /// Whether the rule plainly names a place of the private network.
     pub(crate) fn names_special(&self) -> bool {
         self.to

@@ -392,3 +392,26 @@ proptest! {
         }
     }
 }
+
+proptest! {
+    #[test]
+    fn what_two_patterns_have_in_common_is_never_more(
+        a in "(/(a|b|ab|\\*|a\\*|\\*b)){1,3}(/\\*\\*)?",
+        b in "(/(a|b|ab|\\*|a\\*|\\*b)){1,3}(/\\*\\*)?",
+        path in "(/(a|b|ab|aab|c|)){1,4}",
+    ) {
+        let pattern = |text: &str| PathPattern::parse(text).unwrap();
+        let (a, b) = (pattern(&a), pattern(&b));
+        let path: Vec<Vec<u8>> = path[1..].split('/').map(|it| it.as_bytes().to_vec()).collect();
+        let both = a.matches(&path) && b.matches(&path);
+        match a.meet(&b) {
+            Some(meet) => {
+                prop_assert_eq!(meet.matches(&path), both, "{} and {} are {}", a, b, meet);
+                prop_assert_eq!(pattern(&meet.to_string()), meet);
+            }
+            // Only patterns with stars in the middle of words are left out.
+            None if !a.to_string().contains(['b', '*']) => prop_assert!(!both),
+            None => {}
+        }
+    }
+}

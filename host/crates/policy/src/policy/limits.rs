@@ -13,7 +13,18 @@ pub(super) fn written(
     entry: &Entry<'_>,
     catalogue: &'static [LimitInfo],
 ) -> WrittenLimits {
-    let keys: Vec<&str> = catalogue.iter().map(|info| info.key).collect();
+    written_beside(reader, entry, catalogue, &[])
+}
+
+/// As [`written`], of a table that has other keys too.
+pub(super) fn written_beside(
+    reader: &mut Reader<'_>,
+    entry: &Entry<'_>,
+    catalogue: &'static [LimitInfo],
+    others: &[&'static str],
+) -> WrittenLimits {
+    let keys = catalogue.iter().map(|info| info.key);
+    let keys: Vec<&str> = keys.chain(others.iter().copied()).collect();
     let Some(section) = reader.section(entry.node, &entry.path, &keys) else {
         return WrittenLimits::default();
     };

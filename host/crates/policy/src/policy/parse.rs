@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::{
-    MAX_EXPECTATIONS, MAX_POLICY_BYTES, MAX_POLICY_TOOLS, Policy, ToolPolicy, limits, tool,
+    MAX_EXPECTATIONS, MAX_POLICY_BYTES, MAX_POLICY_TOOLS, Policy, SecretsTable, ToolPolicy, egress,
+    limits, tool,
 };
 use crate::{
     Expectation, FileKind, Limits, Problems, SharedLimits,
@@ -15,10 +16,9 @@ use crate::{
     reader::{Entry, Reader, Section, shown},
 };
 
-const TOP_KEYS: [&str; 6] = ["default", "session", "host", "tool", "audit", "expect"];
-
-/// Words of other versions at the top of a file, with what to say about them.
-const LATER: [&str; 1] = ["secrets"];
+const TOP_KEYS: [&str; 8] = [
+    "default", "session", "host", "egress", "secrets", "tool", "audit", "expect",
+];
 
 pub(super) fn policy(name: &str, text: &str) -> Result<Policy, Problems> {
     let source = Source::new(FileKind::Policy, name, text);
@@ -42,7 +42,7 @@ fn read(reader: &mut Reader<'_>, source: &Source, text: &str) -> Option<Policy> 
     }
     let document = reader.document(text)?;
     let root = Section::root(&document);
-    reader.check_keys_but(&root, &TOP_KEYS, &LATER);
+    reader.check_keys(&root, &TOP_KEYS);
     let mut policy = Policy {
         source: source.clone(),
         base: None,
@@ -50,7 +50,10 @@ fn read(reader: &mut Reader<'_>, source: &Source, text: &str) -> Option<Policy> 
         approve: None,
         limits: WrittenLimits::default(),
         session: WrittenLimits::default(),
+        combine: None,
         host: WrittenLimits::default(),
+        egress: None,
+        secrets: SecretsTable::default(),
         tools: Vec::new(),
         audit_path: None,
         expectations: Vec::new(),
@@ -59,10 +62,16 @@ fn read(reader: &mut Reader<'_>, source: &Source, text: &str) -> Option<Policy> 
         defaults(reader, &entry, &mut policy);
     }
     if let Some(entry) = root.get("session") {
-        policy.session = limits::written(reader, &entry, SharedLimits::SESSION);
+        session(reader, &entry, &mut policy);
     }
     if let Some(entry) = root.get("host") {
         policy.host = limits::written(reader, &entry, SharedLimits::HOST);
+    }
+    if let Some(entry) = root.get("egress") {
+        policy.egress = egress::egress(reader, &entry);
+    }
+    if let Some(entry) = root.get("secrets") {
+        policy.secrets = egress::secrets(reader, &entry);
     }
     if let Some(entry) = root.get("audit") {
         policy.audit_path = audit_path(reader, &entry);
@@ -88,6 +97,16 @@ fn defaults(reader: &mut Reader<'_>, entry: &Entry<'_>, policy: &mut Policy) {
             .effect(&entry)
             .map(|effect| (effect, reader.rule(&entry.key_span, &entry.path)));
     }
+}
+
+fn session(reader: &mut Reader<'_>, entry: &Entry<'_>, policy: &mut Policy) {
+    policy.session = limits::written_beside(reader, entry, SharedLimits::SESSION, &["combine"]);
+    let section = entry.node.value.as_table();
+    let combine = section.and_then(|_| reader.any_section(entry.node, &entry.path)?.get("combine"));
+    policy.combine = combine.and_then(|entry| {
+        let effect = reader.effect(&entry)?;
+        Some((effect, reader.rule(&entry.key_span, &entry.path)))
+    });
 }
 
 fn audit_path(reader: &mut Reader<'_>, entry: &Entry<'_>) -> Option<String> {

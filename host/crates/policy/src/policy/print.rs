@@ -1,6 +1,6 @@
 //! Writes `toolcell.toml`.
 
-use super::{Clock, FileGrant, Policy, Random, ToolApproval, ToolPolicy};
+use super::{Clock, FileGrant, Policy, Random, ToolApproval, ToolPolicy, egress, labels, secret};
 use crate::{
     Effect, expect,
     limits::{LimitUnit, LimitValue, Limits, WrittenLimits},
@@ -16,8 +16,20 @@ pub(super) fn policy(policy: &Policy) -> String {
         default.insert("approve".to_owned(), effect.name().into());
     }
     put_table(&mut root, "default", default);
-    put_table(&mut root, "session", written_limits(&policy.session));
+    let mut session = written_limits(&policy.session);
+    if let Some((effect, _)) = &policy.combine {
+        session.insert("combine".to_owned(), effect.name().into());
+    }
+    put_table(&mut root, "session", session);
     put_table(&mut root, "host", written_limits(&policy.host));
+    if let Some(policy) = &policy.egress {
+        put_table(&mut root, "egress", egress::printed_egress(policy));
+    }
+    put_table(
+        &mut root,
+        "secrets",
+        egress::printed_secrets(&policy.secrets),
+    );
     let mut audit = Table::new();
     if let Some(path) = &policy.audit_path {
         audit.insert("path".to_owned(), path.clone().into());
@@ -92,6 +104,9 @@ fn tool(tool: &ToolPolicy) -> Table {
     let net = tool.net.iter().map(|grant| {
         let mut scope = net_scope(&grant.scope);
         put_approve(&mut scope, grant.approve);
+        if grant.redirects > 0 {
+            scope.insert("redirects".to_owned(), i64::from(grant.redirects).into());
+        }
         scope.into()
     });
     put_list(&mut table, "net", net.collect());
@@ -103,6 +118,18 @@ fn tool(tool: &ToolPolicy) -> Table {
     if !tool.calls.is_empty() {
         let calls: Vec<&str> = tool.calls.iter().map(|grant| grant.tool.as_str()).collect();
         table.insert("calls".to_owned(), strings(&calls));
+    }
+    let secrets = tool.secrets.iter();
+    let secrets = secrets.map(|it| (it.name.clone(), secret::printed(it).into()));
+    put_table(&mut table, "secrets", secrets.collect());
+    let marks = [
+        ("reads", labels::printed(&tool.reads, &labels::READS)),
+        ("sends", labels::printed(&tool.sends, &labels::SENDS)),
+    ];
+    for (key, marked) in marks {
+        if let Some(marked) = marked {
+            table.insert(key.to_owned(), marked);
+        }
     }
     if let Some(clock) = tool.clock {
         let text = match clock {

@@ -170,8 +170,6 @@ fn a_misspelt_key_is_marked_and_the_right_one_offered() {
 #[test]
 fn what_this_version_does_not_enforce_cannot_be_written() {
     for text in [
-        "[secrets]",
-        "[tool.a]\nsecrets.KEY = { from = \"env:KEY\" }",
         "[tool.a]\nkv = {}",
         "[tool.a]\nfrom = \"oci://registry.example/a@sha256:00\"",
         "[tool.a]\nfrom = \"https://example.com/a.wasm\"",

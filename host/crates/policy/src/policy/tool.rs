@@ -2,7 +2,7 @@
 
 use super::{
     CallGrant, Clock, EnvGrant, Isolation, NetGrant, Origin, Random, ToolApproval, ToolPolicy,
-    files, limits, parse::host_path,
+    files, labels, limits, parse::host_path, secret,
 };
 use crate::{
     Effect, Limits, Rule,
@@ -13,13 +13,19 @@ use crate::{
     timestamp,
 };
 
-const KEYS: [&str; 11] = [
+/// The most redirects that are followed for one request.
+pub const MAX_REDIRECTS: u8 = 10;
+
+const KEYS: [&str; 14] = [
     "from",
     "files",
     "scratch",
     "net",
     "env",
     "calls",
+    "secrets",
+    "reads",
+    "sends",
     "clock",
     "random",
     "approve",
@@ -28,7 +34,7 @@ const KEYS: [&str; 11] = [
 ];
 
 /// Keys that the policy language has, and that this version does not enforce: so they must not be written.
-const LATER: [&str; 2] = ["secrets", "kv"];
+const LATER: [&str; 1] = ["kv"];
 
 pub(super) fn policy(reader: &mut Reader<'_>, entry: &Entry<'_>) -> Option<ToolPolicy> {
     let section = reader.any_section(entry.node, &entry.path)?;
@@ -37,14 +43,23 @@ pub(super) fn policy(reader: &mut Reader<'_>, entry: &Entry<'_>) -> Option<ToolP
     let files = get("files")
         .map(|entry| files::grants(reader, &entry))
         .unwrap_or_default();
+    let net = get("net").map_or_else(Net::default, |entry| net(reader, &entry));
+    let known = net.complete.then_some(net.grants.as_slice());
     Some(ToolPolicy {
         rule: reader.rule(&entry.key_span, &entry.path),
         from: get("from").and_then(|entry| origin(reader, &entry)),
         scratch: get("scratch").and_then(|entry| files::scratch(reader, &entry, &files)),
         files,
-        net: get("net")
-            .map(|entry| net(reader, &entry))
+        secrets: get("secrets")
+            .map(|entry| secret::secrets(reader, &entry, known))
             .unwrap_or_default(),
+        reads: get("reads")
+            .map(|entry| labels::labels(reader, &entry, &labels::READS))
+            .unwrap_or_default(),
+        sends: get("sends")
+            .map(|entry| labels::labels(reader, &entry, &labels::SENDS))
+            .unwrap_or_default(),
+        net: net.grants,
         env: get("env")
             .map(|entry| env(reader, &entry))
             .unwrap_or_default(),
@@ -104,14 +119,32 @@ fn origin(reader: &mut Reader<'_>, entry: &Entry<'_>) -> Option<Origin> {
     host_path(reader, entry, text).map(Origin::Path)
 }
 
-fn net(reader: &mut Reader<'_>, entry: &Entry<'_>) -> Vec<NetGrant> {
+/// The rules of a list, and whether these are all that stand there.
+struct Net {
+    grants: Vec<NetGrant>,
+    complete: bool,
+}
+
+impl Default for Net {
+    fn default() -> Self {
+        Self {
+            grants: Vec::new(),
+            complete: true,
+        }
+    }
+}
+
+fn net(reader: &mut Reader<'_>, entry: &Entry<'_>) -> Net {
     let mut grants: Vec<(NetGrant, Entry<'_>)> = Vec::new();
-    for element in reader.list(entry, MAX_LIST).unwrap_or_default() {
-        let keys = ["to", "methods", "paths", "approve"];
+    let elements = reader.list(entry, MAX_LIST);
+    let listed = elements.as_ref().map(Vec::len);
+    for element in elements.unwrap_or_default() {
+        let keys = ["to", "methods", "paths", "approve", "redirects"];
         let Some(section) = reader.section(element.node, &element.path, &keys) else {
             continue;
         };
         let approve = access_approve(reader, &section);
+        let redirects = redirects(reader, &section, approve);
         let Some(scope) = access::net_scope(reader, &section, false) else {
             continue;
         };
@@ -120,24 +153,52 @@ fn net(reader: &mut Reader<'_>, entry: &Entry<'_>) -> Vec<NetGrant> {
             special: scope.names_special(),
             scope,
             approve,
-            redirects: 0,
+            redirects,
             rule,
         };
         grants.push((grant, element));
     }
     report_shadowed(reader, &grants);
-    grants.into_iter().map(|(grant, _)| grant).collect()
+    Net {
+        complete: listed == Some(grants.len()),
+        grants: grants.into_iter().map(|(grant, _)| grant).collect(),
+    }
 }
 
-/// A rule decides nothing when another one covers it and is at least as strict. Of two equal ones the later is at fault.
+fn redirects(reader: &mut Reader<'_>, section: &Section<'_>, approve: Effect) -> u8 {
+    let Some(entry) = section.get("redirects") else {
+        return 0;
+    };
+    let Some(number) = reader.number(&entry) else {
+        return 0;
+    };
+    let (message, help) = match u8::try_from(number) {
+        Ok(1..) if approve == Effect::Deny => (
+            "a rule that denies follows no redirects".to_owned(),
+            "remove `redirects`",
+        ),
+        Ok(number @ 0..=MAX_REDIRECTS) => return number,
+        _ => (
+            format!("`{}` is above the ceiling of {MAX_REDIRECTS}", entry.path),
+            "write a smaller number; 0 hands redirects to the tool",
+        ),
+    };
+    reader.report(entry.node.span(), message, help);
+    0
+}
+
+/// A rule decides nothing when another one covers it and is at least as strict, also about redirects. Of two equal ones
+/// the later is at fault.
 fn report_shadowed(reader: &mut Reader<'_>, grants: &[(NetGrant, Entry<'_>)]) {
     for (index, (grant, element)) in grants.iter().enumerate() {
         let shadow = grants.iter().enumerate().find(|(other_index, (other, _))| {
             *other_index != index
                 && other.scope.covers(&grant.scope)
-                && (other.approve > grant.approve
-                    || (other.approve == grant.approve
-                        && (*other_index < index || !grant.scope.covers(&other.scope))))
+                && strictness(other).0 >= strictness(grant).0
+                && strictness(other).1 >= strictness(grant).1
+                && (strictness(other) != strictness(grant)
+                    || *other_index < index
+                    || !grant.scope.covers(&other.scope))
         });
         if let Some((_, (other, _))) = shadow {
             reader.report(
@@ -150,6 +211,15 @@ fn report_shadowed(reader: &mut Reader<'_>, grants: &[(NetGrant, Entry<'_>)]) {
             );
         }
     }
+}
+
+/// The effect of a rule, and how little it follows redirects.
+fn strictness(grant: &NetGrant) -> (Effect, u8) {
+    let follows = match grant.approve {
+        Effect::Deny => 0,
+        _ => grant.redirects,
+    };
+    (grant.approve, u8::MAX - follows)
 }
 
 pub(super) fn access_approve(reader: &mut Reader<'_>, section: &Section<'_>) -> Effect {

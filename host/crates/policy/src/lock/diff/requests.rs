@@ -86,15 +86,16 @@ impl Wish for EnvRequest {
 
 impl Wish for SecretRequest {
     fn same(&self, other: &Self) -> bool {
-        self.name == other.name && self.to == other.to && self.header == other.header
+        self.name == other.name && self.to == other.to && self.place == other.place
     }
 
     fn words(&self) -> String {
-        let header = self
-            .header
-            .as_ref()
-            .map_or(String::new(), |header| format!(" as {}", quoted(header, 0)));
-        format!("use the secret {} for {}{header}", self.name, self.to)
+        let place = self.place.as_ref().map_or(String::new(), |place| {
+            let (key, text) = place.written();
+            format!(" as {key} {}", quoted(&text, 0))
+        });
+        let to = self.destination();
+        format!("use the secret {} for {to}{place}", self.name)
     }
 
     fn why(&self) -> Option<&str> {
