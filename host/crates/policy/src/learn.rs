@@ -210,7 +210,7 @@ impl Learned {
                 let told = || {
                     self.notes
                         .iter()
-                        .any(|note| note.contains(&access.to_string()))
+                        .any(|note| note.contains(&format!(": {access} ")))
                 };
                 if verdict.effect != Effect::Allow && !told() {
                     let note = format!(

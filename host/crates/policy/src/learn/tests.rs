@@ -1,3 +1,5 @@
+use proptest::{collection::vec, prelude::*};
+
 use super::*;
 
 const MANIFEST: &str = r#"
@@ -162,4 +164,32 @@ fn calls_are_learned_and_nothing_seen_gives_an_empty_table() {
     );
     let nothing = super::tests::learned("", &[]);
     assert_eq!(nothing.toml, "[tool.web]\nfrom = \"./web.wasm\"\n");
+}
+
+proptest! {
+    /// Whatever was seen, the printed policy can be read, allows all of it that it does not speak of in a note, and nothing
+    /// on another host, with another method, or on another path.
+    #[test]
+    fn what_is_learned_is_enough_and_no_more(
+        seen in vec(("(GET|POST|DELETE)", "(a|b)", "/[a-z*%.~é]{0,4}(/[a-z]{0,3})?"), 0..12),
+        other in ("(GET|POST|DELETE)", "(a|b|c)", "/[a-z]{0,4}(/[a-z]{0,3})?"),
+    ) {
+        let access = |(method, host, path): &(String, String, String)| {
+            Access::parse(&format!("{method} https://{host}.example{path}"))
+        };
+        let seen: Vec<Access> = seen.iter().filter_map(access).collect();
+        let manifest = Manifest::from_toml(MANIFEST).unwrap();
+        let watched = Watched { manifest: &manifest, from: Some("./web.wasm"), accesses: &seen };
+        let learned = learn(&Layers::new(), &[watched]);
+        let layers = Layers::from(Policy::from_toml(&learned.toml).unwrap());
+        for access in &seen {
+            let allowed = verdict(&layers, &manifest, "web", access).is_allowed();
+            let told = learned.notes.iter().any(|note| note.contains(&format!(": {access} ")));
+            prop_assert!(allowed != told, "{access}: {learned:?}");
+        }
+        let other = access(&other).unwrap();
+        if verdict(&layers, &manifest, "web", &other).is_allowed() {
+            prop_assert!(seen.contains(&other), "{other}: {learned:?}");
+        }
+    }
 }
