@@ -1,6 +1,8 @@
 //! Grants for tests, made the only way there is: by deciding.
 
-use toolcell_policy::{Decision, GrantSet, Manifest, Policy, decide};
+use toolcell_policy::{
+    Decision, GrantSet, Manifest, Policy, SecretGrant, SecretPlace, SecretSource, decide,
+};
 
 /// A request for every directory.
 pub(crate) const ALL_FILES: &str = r#"files = [{ access = "write", why = "tests" }]"#;
@@ -29,5 +31,24 @@ pub(crate) fn granted(tool: &str, request: &str) -> GrantSet {
     ) {
         Decision::Allow(grants) => grants,
         other => panic!("{other:?}"),
+    }
+}
+
+/// A credential for a destination such as `https://server.test:8443`, in the header `authorization`.
+pub(crate) fn bearer(name: &str, to: &str) -> SecretGrant {
+    let net = format!("net = [{{ to = \"{to}\", methods = [\"GET\", \"POST\"] }}]");
+    let request = "net = [{ to = \"any\", methods = [\"GET\", \"POST\"], paths = [\"/**\"], why = \"tests\" }]";
+    let grants = granted(&net, request);
+    let net = grants.net().first().unwrap();
+    SecretGrant {
+        name: name.to_owned(),
+        source: SecretSource::Env(name.to_owned()),
+        scope: net.scope.clone(),
+        place: SecretPlace::Header {
+            name: "authorization".to_owned(),
+            before: "Bearer ".to_owned(),
+            after: String::new(),
+        },
+        rule: net.rule.clone(),
     }
 }

@@ -21,6 +21,38 @@ pub(crate) fn tool_text(component: &str, fields: &str, body: &str, version: &str
         .replace("@VERSION@", version)
 }
 
+/// A tool that asks whether there is a secret with the name that its input is, and answers with `0` or `1`.
+pub(crate) fn asks_for_secret() -> Vec<u8> {
+    let component = r#"
+      (import "toolcell:tool/secrets@0.1.0"
+        (instance $secrets (export "exists" (func (param "name" string) (result bool)))))
+      (core module $later
+        (table (export "table") 1 1 funcref)
+        (func (export "exists") (param i32 i32) (result i32)
+          (call_indirect (param i32 i32) (result i32) (local.get 0) (local.get 1) (i32.const 0))))
+      (core instance $later (instantiate $later))"#;
+    let body = "(i32.store8 (i32.const 0) (i32.add (i32.const 48)
+        (call $exists (i32.add (local.get $ip) (i32.const 1)) (i32.sub (local.get $il) (i32.const 2)))))
+        (call $text (i32.const 0) (i32.const 1))";
+    // What is imported needs the memory of what imports it, so it is put into a table afterwards.
+    let imports = r#"(core module $m
+      (import "later" "exists" (func $exists (param i32 i32) (result i32)))
+    "#;
+    let instances = r#"
+      (core instance $i (instantiate $m (with "later" (instance $later))))
+      (core func $exists (canon lower (func $secrets "exists") (memory (core memory $i "memory"))))
+      (core module $now
+        (import "" "table" (table 1 1 funcref))
+        (import "" "exists" (func (param i32 i32) (result i32)))
+        (elem (i32.const 0) func 0))
+      (core instance (instantiate $now (with "" (instance
+        (export "table" (table $later "table")) (export "exists" (func $exists))))))"#;
+    let text = tool_text(component, "", body, "0.1.0")
+        .replace("(core module $m\n", imports)
+        .replace("(core instance $i (instantiate $m))", instances);
+    wat::parse_str(text).unwrap()
+}
+
 /// Answers with its input as JSON.
 pub(crate) const ECHO: &str = "(call $json (local.get $ip) (local.get $il))";
 

@@ -4,17 +4,19 @@ use sha2::{Digest, Sha256};
 use toolcell_policy::{Decision, GrantSet, Manifest, Policy, decide};
 
 use super::{
-    fixtures::{ECHO, SPIN, tool},
+    fixtures::{ECHO, SPIN, asks_for_secret, tool},
     *,
 };
 use crate::{
     CallId,
     capability::{
         files::{FileRoots, RootRules},
+        fixtures::bearer,
         tools::{Callee, Nesting},
     },
     egress::{Egress, EgressOptions},
     engine::{EngineOptions, Engines},
+    secrets::{CallSecrets, Secret},
 };
 
 const MIB: u64 = 1 << 20;
@@ -363,4 +365,32 @@ async fn a_panic_of_the_host_ends_the_call_alone() {
     assert_eq!(finished.outcome.unwrap_err().kind, ErrorKind::Internal);
     let finished = run_with(&prepared, GENEROUS, &cancel).await;
     assert!(finished.outcome.is_ok());
+}
+
+#[tokio::test]
+async fn a_tool_hears_of_its_own_secrets_and_of_no_value() {
+    let prepared = prepare(&asks_for_secret(), false);
+    for (name, answer) in [
+        ("TOKEN", "1"),
+        ("ABSENT", "0"),
+        ("OTHER", "0"),
+        ("token", "0"),
+        ("TOKEN ", "0"),
+        ("", "0"),
+    ] {
+        let value = Secret::new("a value that nobody shows").unwrap();
+        let secrets = CallSecrets::of(vec![
+            (bearer("TOKEN", "https://a.test"), Some(value)),
+            (bearer("ABSENT", "https://a.test"), None),
+        ]);
+        let setup = Setup {
+            secrets: Arc::new(secrets),
+            ..setup(&GENEROUS)
+        };
+        let input = format!("\"{name}\"");
+        let never = CancellationToken::new();
+        let finished = run(&prepared, setup, "t", input, &never).await;
+        let expected = [Content::text(answer)];
+        assert_eq!(finished.outcome.unwrap(), expected, "{name}");
+    }
 }

@@ -1,4 +1,4 @@
-;; Imports credentials, which the contract has a place for and this version does not offer yet.
+;; Imports credentials, and has no manifest in which it could have asked for any.
 (import "toolcell:tool/secrets@0.1.0" (instance (export "exists" (func (param "name" string) (result bool)))))
 (core module $m
   (memory (export "memory") 1)

@@ -16,12 +16,13 @@ use tokio::{
 use super::*;
 use crate::{
     CallEvent, Content, Stdio,
-    capability::{answer::Piece, recorder::PathUse},
+    capability::{answer::Piece, fixtures::bearer, recorder::PathUse},
     engine::{EngineOptions, Engines},
     sandbox::{
         Setup,
-        fixtures::{ECHO, SPIN, tool},
+        fixtures::{ECHO, SPIN, asks_for_secret, tool},
     },
+    secrets::{CallSecrets, Secret},
     worker::{
         fixtures::{PLENTY, listening, setup},
         outside::{self, Ended},
@@ -530,4 +531,33 @@ async fn a_tool_has_no_standard_streams() {
     })
     .await;
     assert_eq!(kind(&ended), ErrorKind::Trap);
+}
+
+#[tokio::test]
+async fn a_worker_knows_the_names_of_secrets() {
+    let with_secrets = || {
+        let value = Secret::new("a value that stays in the host").unwrap();
+        let secrets = CallSecrets::of(vec![
+            (bearer("TOKEN", "https://a.test"), Some(value)),
+            (bearer("ABSENT", "https://a.test"), None),
+        ]);
+        Setup {
+            secrets: Arc::new(secrets),
+            ..plain("", PLENTY)
+        }
+    };
+    let runnable = prepare(&asks_for_secret(), false);
+    let mut worker = Worker::start(runnable, &with_secrets());
+    let never = CancellationToken::new();
+    for (setup, input, answer) in [
+        (with_secrets(), "\"TOKEN\"", "1"),
+        (with_secrets(), "\"ABSENT\"", "0"),
+        (with_secrets(), "\"OTHER\"", "0"),
+        // The next call knows what it was told itself.
+        (plain("", PLENTY), "\"TOKEN\"", "0"),
+    ] {
+        let input = input.to_owned();
+        let ended = outside::call(&mut worker.stream, setup, "t", input, &never).await;
+        assert_eq!(ended.finished.outcome.unwrap(), [Content::text(answer)]);
+    }
 }

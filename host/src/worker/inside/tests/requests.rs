@@ -1,18 +1,23 @@
 //! Requests of a guest in a worker, through the host's own way out.
 
-use std::pin::Pin;
+use std::{
+    io,
+    pin::Pin,
+    task::{Context, Poll},
+};
 
 use bytes::Bytes;
 use futures_util::future::join_all;
 use http::{Request, Response};
 use http_body::Frame;
 use http_body_util::{BodyExt as _, Full, StreamBody};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody};
 
 use super::*;
 use crate::{
     capability::http::Network as _,
-    egress::testing::{Answer as Says, Server},
+    egress::testing::{Answer as Says, Authority, Names, Server, egress},
 };
 
 fn web(server: &Server, limits: &str) -> Setup {
@@ -276,4 +281,116 @@ async fn a_request_that_a_guest_lets_go_of_is_given_up() {
     .await;
     assert_eq!(ended.finished.outcome.unwrap(), [Content::text("done")]);
     assert!(ended.reusable);
+}
+
+/// The host adds a secret and takes it out again: nothing that crosses the stream holds it.
+#[tokio::test]
+async fn a_secret_stays_in_the_host() {
+    const VALUE: &str = "s3cr3t/Value+42=";
+    let authority = Authority::new();
+    let echo = Says::By(Arc::new(|request: &[u8]| {
+        let head = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ntrailer: x-end\r\nx-echo";
+        let bytes = request
+            .iter()
+            .map(|byte| format!("1\r\n{}\r\n", char::from(*byte)));
+        let body: String = bytes.collect();
+        format!("{head}: {VALUE}\r\n\r\n{body}0\r\nx-end: {VALUE}\r\n\r\n").into_bytes()
+    }));
+    let server = Server::start_tls(authority.vouch_for("server.test"), echo).await;
+    let to = format!("https://server.test:{}", server.port());
+    let net = format!("net = [{{ to = \"{to}\" }}]");
+    let names = Names::default().with("server.test", &[&["127.0.0.1"]]);
+    let value = Secret::new(VALUE).unwrap();
+    let setup = Setup {
+        egress: Arc::new(egress(Arc::new(names), authority.roots())),
+        secrets: Arc::new(CallSecrets::of(vec![(bearer("TOKEN", &to), Some(value))])),
+        ..setup(&net, Path::new("/"), PLENTY)
+    };
+
+    let (stream, far) = duplex(64 << 10);
+    let mut stream = Overheard {
+        stream,
+        heard: Vec::new(),
+    };
+    let mut connection = Connection::open(far);
+    let link = connection.link();
+    let working = tokio::spawn(async move {
+        let number = connection.next_call().await.unwrap().unwrap().number;
+        let get = Request::get(format!("{to}/a")).body(nothing()).unwrap();
+        let sent = network(link.clone(), 64).send(get, RequestOptions::default());
+        let (response, driver) = sent.await.unwrap();
+        let driving = tokio::spawn(Pin::from(driver));
+        let header = response.headers()["x-echo"].clone();
+        let body = response.into_body().collect().await.unwrap();
+        let trailer = body.trailers().unwrap()["x-end"].clone();
+        driving.abort();
+        let all = format!("{header:?} {trailer:?} {:?}", body.to_bytes());
+        link.finish(finish(number, ended_with(text(all)), |done| done));
+        connection.ended().await
+    });
+    let never = CancellationToken::new();
+    let ended = outside::call(&mut stream, setup, "t", "{}".into(), &never).await;
+    let heard = String::from_utf8_lossy(&stream.heard).into_owned();
+    drop(stream);
+    let _ = working.await.unwrap();
+    let [Content::Text { text }] = &*ended.finished.outcome.unwrap() else {
+        panic!("one text");
+    };
+    assert!(server.received().contains(VALUE));
+    assert!(
+        text.starts_with("\"[secret TOKEN]\" \"[secret TOKEN]\""),
+        "{text}"
+    );
+    assert!(
+        text.contains("authorization: Bearer [secret TOKEN]"),
+        "{text}"
+    );
+    assert_eq!(ended.finished.record.redactions["TOKEN"], 3);
+    assert!(
+        heard.contains("x-echo") && !heard.contains(VALUE),
+        "{heard}"
+    );
+}
+
+/// The host's end of a stream, with all that crosses it in either direction.
+struct Overheard {
+    stream: DuplexStream,
+    heard: Vec<u8>,
+}
+
+impl AsyncRead for Overheard {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut this.stream).poll_read(cx, buffer);
+        this.heard.extend_from_slice(&buffer.filled()[before..]);
+        read
+    }
+}
+
+impl AsyncWrite for Overheard {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let written = Pin::new(&mut this.stream).poll_write(cx, bytes);
+        if let Poll::Ready(Ok(count)) = written {
+            this.heard.extend_from_slice(&bytes[..count]);
+        }
+        written
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
+    }
 }
