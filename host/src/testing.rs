@@ -12,7 +12,7 @@
 use crate::{Error, ErrorKind, Policy, Result, ToolHost, ToolHostBuilder};
 pub use crate::{
     audit::MemoryAudit,
-    egress::{EgressOptions, Resolver, Timeouts},
+    egress::{DialSpy, EgressOptions, PoolLimits, Proxy, ProxyError, Resolver, Timeouts},
     secrets::Weakness,
 };
 

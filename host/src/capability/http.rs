@@ -19,7 +19,7 @@ use wasmtime_wasi_http::{
     WasiHttpHooks, p2::bindings,
 };
 
-use crate::{egress::Egress, secrets::CallSecrets};
+use crate::{TenantId, egress::Egress, secrets::CallSecrets};
 
 use super::{ask::Ask, recorder::Recorder};
 
@@ -42,6 +42,8 @@ const FORBIDDEN_HEADERS: [&str; 8] = [
 
 /// What a call brings for its requests.
 pub(crate) struct HttpOptions {
+    /// Whose call it is, where there are several: their connections are never shared.
+    pub(crate) tenant: Option<TenantId>,
     /// Where it may go, and its limits.
     pub(crate) grants: GrantSet,
     /// The way out.

@@ -10,9 +10,12 @@ pub(crate) enum EgressError {
     /// The name has no address.
     #[error("the host name was not found")]
     NameNotFound,
-    /// No address of the host accepted the connection.
+    /// No address of the host accepted the connection in time.
     #[error("the host does not accept the connection")]
     Unreachable,
+    /// The operator's proxy is not there, or did not open a way to the host. What it said stays with it.
+    #[error("the proxy of the host's operator does not lead there")]
+    Proxy,
     /// TLS failed, the certificate aside.
     #[error("the encrypted connection failed")]
     Tls,
@@ -34,7 +37,7 @@ pub(crate) enum EgressError {
     /// The head of the answer, interim answers included, is larger than allowed.
     #[error("the head of the response is too large")]
     HeadTooLarge,
-    /// What came back is no HTTP/1 answer.
+    /// What came back is no HTTP, or more framing than answer.
     #[error("the response is not valid HTTP")]
     Protocol,
     /// The connection ended before the answer did.
@@ -57,6 +60,9 @@ pub(crate) enum Phase {
     /// Between two pieces of the answer's body.
     #[error("the response stalled")]
     BetweenBytes,
+    /// Pieces came, but too few bytes in them.
+    #[error("the response is too slow")]
+    Rate,
 }
 
 /// Which limit of the call was reached, with its number.

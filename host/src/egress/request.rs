@@ -1,37 +1,40 @@
-//! One request over one connection of its own.
+//! One request and its response, over a connection of its owner's.
 
 use std::{
     future::Future,
-    pin::{Pin, pin},
-    sync::Arc,
-    task::{Context, Poll},
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
 use bytes::Bytes;
-use http::{HeaderValue, Request, Response, StatusCode, header};
-use http_body::{Body, Frame, SizeHint};
-use hyper::{body::Incoming, client::conn::http1};
-use hyper_util::rt::TokioIo;
-use tokio::time::{Instant, Sleep, sleep_until, timeout_at};
+use http::{Method, Request, Response, StatusCode, request};
+use http_body::Body;
+use hyper::body::Incoming;
+use tokio::time::{Instant, timeout_at};
 
 use super::{
     Egress,
     connect::connect,
-    error::{EgressError, LimitKind, Phase},
-    meter::{Meter, Metered, Wire},
+    connection::{Connection, Unanswered, header_bytes},
+    error::{EgressError, Phase},
+    inbound::Inbound,
+    lease::{Home, Lease, Watch},
+    meter::Meter,
+    outgoing::{BoxError, Outgoing},
+    pool::{Key, PoolKey},
     target::Target,
+    wire::Exchange,
 };
 
 /// The most header fields of a request and of a response. How many bytes they have is a limit of the call.
 pub(crate) const HEADERS_MAX: usize = 100;
-/// What hyper reads at least at once.
-const BUFFER_BYTES_MIN: usize = 8 * 1024;
-
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// What bounds one request. Every time ends at `deadline` at the latest.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Bounds {
     /// The end of the call.
     pub(crate) deadline: Instant,
@@ -47,26 +50,28 @@ pub(crate) struct Bounds {
     pub(crate) header_bytes: u64,
     /// Whether the rule names this host as one that may lead to special addresses.
     pub(crate) special: bool,
+    /// Whose connection it may go over, and who may go on with it afterwards; absent means a connection of its own.
+    pub(crate) pool: Option<PoolKey>,
 }
 
 impl Bounds {
     /// The end of a time that starts now.
-    fn until(&self, time: Option<Duration>, default: Duration) -> Instant {
+    pub(super) fn until(&self, time: Option<Duration>, default: Duration) -> Instant {
         Instant::now()
             .checked_add(time.unwrap_or(default))
             .map_or(self.deadline, |end| end.min(self.deadline))
     }
 }
 
-/// Moves the connection's bytes. The request body is sent and the response body arrives only while this is polled;
-/// it is done when the response is. To drop it is to close the connection.
+/// Is done when the response has arrived and been read, and says why where it was stopped. To drop it before is to close
+/// the connection.
 pub(crate) type Driver = Pin<Box<dyn Future<Output = Result<(), EgressError>> + Send>>;
 
 impl Egress {
     /// Sends one request to a target that the policy allowed, and answers with the head of the response. Redirects
     /// come back as what they are: to follow one is a new request, and a new decision.
     ///
-    /// The request's own address is not looked at, nor is a `Host` or `Connection` header.
+    /// The request's own address is not looked at, nor are headers of the connection, such as `Host` and `Connection`.
     pub(crate) async fn send<B>(
         &self,
         target: &Target,
@@ -78,177 +83,206 @@ impl Egress {
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        let header_bytes = usize::try_from(bounds.header_bytes).unwrap_or(usize::MAX);
-        let request = prepare(target, request, header_bytes)?;
-        let until = bounds.until(bounds.connect, self.timeouts.connect);
-        let connecting = connect(&*self.resolver, &self.tls, target, bounds.special, until);
-        let link = timeout_at(until, connecting)
-            .await
-            .map_err(|_| EgressError::Timeout(Phase::Connect))??;
-
-        let wire = Arc::new(Wire::default());
-        let metered = Metered::new(link, Arc::clone(meter), Arc::clone(&wire))
-            .with_head_max(bounds.header_bytes);
-        let (mut sender, connection) = http1::Builder::new()
-            .max_headers(HEADERS_MAX)
-            .max_header_size(header_bytes)
-            .max_buf_size(header_bytes.max(BUFFER_BYTES_MIN))
-            .handshake(TokioIo::new(metered))
-            .await
-            .map_err(|error| explain(&error, &wire))?;
-        let mut driver: Driver = {
-            let wire = Arc::clone(&wire);
-            Box::pin(async move { connection.await.map_err(|error| explain(&error, &wire)) })
+        let headers = request.headers();
+        if headers.len() > HEADERS_MAX || header_bytes(headers) > bounds.header_bytes {
+            return Err(EgressError::RequestHeaders);
+        }
+        let exchange = Arc::new(Exchange::new(Arc::clone(meter), bounds.header_bytes));
+        let mut sending = Sending {
+            egress: self,
+            home: bounds.pool.clone().map(|owner| Home {
+                pool: Arc::downgrade(&self.pool),
+                key: Key::new(owner, target, bounds.special, bounds.header_bytes),
+            }),
+            sent: Arc::default(),
+            target,
+            bounds,
+            exchange,
         };
+        let mut request = request.map(|body| Outgoing::new(body, &sending.exchange));
+        sending.sent = request.body().whole();
+        let again = sending.repeatable(&request);
+        if let Some(connection) = sending.waiting().await {
+            match sending.over(connection, request).await {
+                Ok(answered) => return Ok(answered),
+                Err(failed) => request = sending.repeat(failed, again)?,
+            }
+        }
+        let connection = sending.open().await?;
+        let answered = sending.over(connection, request).await;
+        answered.map_err(|failed| failed.error)
+    }
+}
 
-        let until = bounds.until(bounds.first_byte, self.timeouts.first_byte);
-        let sending = sender.send_request(request);
-        let (head, ended) = timeout_at(until, head_while_driving(sending, &mut driver, &wire))
+/// What came of a request that went out.
+type Answered = (Response<Inbound>, Driver);
+
+/// Why a request failed on a connection.
+struct Failed {
+    error: EgressError,
+    /// The request, where nothing of it was sent.
+    unsent: Option<Request<Outgoing>>,
+    /// Whether the connection ended before anything of a response came, and not by our own doing.
+    gone: bool,
+}
+
+impl From<EgressError> for Failed {
+    fn from(error: EgressError) -> Self {
+        Self {
+            error,
+            unsent: None,
+            gone: false,
+        }
+    }
+}
+
+/// One request on its way.
+struct Sending<'a> {
+    egress: &'a Egress,
+    target: &'a Target,
+    bounds: Bounds,
+    home: Option<Home>,
+    exchange: Arc<Exchange>,
+    sent: Arc<AtomicBool>,
+}
+
+impl Sending<'_> {
+    /// A connection of the same owner to the same server that waits for a request.
+    async fn waiting(&self) -> Option<Connection> {
+        self.egress.pool.take(&self.home.as_ref()?.key).await
+    }
+
+    /// A new connection.
+    async fn open(&self) -> Result<Connection, EgressError> {
+        let bounds = &self.bounds;
+        let until = bounds.until(bounds.connect, self.egress.timeouts.connect);
+        let opened = connect(self.egress, self.target, bounds.special, until).await?;
+        let exchange = Arc::clone(&self.exchange);
+        let starting = Connection::start(opened, exchange, bounds.header_bytes);
+        timeout_at(until, starting)
             .await
-            .map_err(|_| EgressError::Timeout(Phase::FirstByte))??;
-        wire.head_done();
+            .map_err(|_| EgressError::Timeout(Phase::Connect))?
+            .map_err(|error| explain(&error, &self.exchange))
+    }
+
+    /// Sends the request over this connection, and waits for the head of the response.
+    async fn over(
+        &self,
+        mut connection: Connection,
+        request: Request<Outgoing>,
+    ) -> Result<Answered, Failed> {
+        let (bounds, timeouts) = (&self.bounds, self.egress.timeouts);
+        let until = bounds.until(bounds.first_byte, timeouts.first_byte);
+        let last = self.home.is_none();
+        let answering = connection.send(self.target, request, &self.exchange, last);
+        let answered = timeout_at(until, answering)
+            .await
+            .map_err(|_| EgressError::Timeout(Phase::FirstByte))?;
+        let head = answered.map_err(|why| match why {
+            Ok(unanswered) => self.failed(unanswered),
+            Err(error) => error.into(),
+        })?;
+        self.exchange.head_done();
+        self.judge(&head)?;
+        let lease = Arc::new(Lease::new(
+            connection,
+            self.home.clone(),
+            Arc::clone(&self.exchange),
+            Arc::clone(&self.sent),
+        ));
+        let (exchange, bounds) = (Arc::clone(&self.exchange), self.bounds.clone());
+        let response = head
+            .map(|incoming| Inbound::new(incoming, exchange, Arc::clone(&lease), bounds, timeouts));
+        Ok((response, Box::pin(Watch(lease).until_over())))
+    }
+
+    /// What no answer may be, whichever version of HTTP brought it.
+    fn judge(&self, head: &Response<Incoming>) -> Result<(), EgressError> {
+        let headers = head.headers();
+        if headers.len() > HEADERS_MAX || header_bytes(headers) > self.bounds.header_bytes {
+            return Err(EgressError::HeadTooLarge);
+        }
+        // Nobody asked for another protocol.
         if head.status() == StatusCode::SWITCHING_PROTOCOLS {
             return Err(EgressError::Protocol);
         }
-        if ended {
-            driver = Box::pin(std::future::ready(Ok(())));
+        // Only a proxy asks so, and only its operator could answer.
+        let asked_by_proxy = head.status() == StatusCode::PROXY_AUTHENTICATION_REQUIRED;
+        if asked_by_proxy && self.egress.proxy.is_some() {
+            return Err(EgressError::Proxy);
         }
-        let between_bytes = bounds.between_bytes.unwrap_or(self.timeouts.between_bytes);
-        let response = head.map(|incoming| Inbound {
-            incoming,
-            wire,
-            left: bounds.response_bytes,
-            bounds,
-            between_bytes,
-            patience: Box::pin(sleep_until(bounds.until(None, between_bytes))),
-            failed: false,
-        });
-        Ok((response, driver))
+        Ok(())
+    }
+
+    fn failed(&self, Unanswered { error, unsent }: Unanswered) -> Failed {
+        let gone = self.exchange.stopped().is_none()
+            && (self.exchange.is_unanswered() || never_processed(&error));
+        Failed {
+            error: explain(&error, &self.exchange),
+            unsent,
+            gone,
+        }
+    }
+
+    /// What has to be kept to send the request once more: only where it may be sent twice, and has no body.
+    fn repeatable(&self, request: &Request<Outgoing>) -> Option<request::Parts> {
+        let repeatable = self.home.is_some()
+            && is_idempotent(request.method())
+            && self.sent.load(Ordering::Relaxed);
+        repeatable.then(|| {
+            let mut copy = Request::new(());
+            copy.method_mut().clone_from(request.method());
+            copy.headers_mut().clone_from(request.headers());
+            copy.into_parts().0
+        })
+    }
+
+    /// The request once more, where the connection that had waited turned out to be gone: the very same where nothing of
+    /// it was sent, or a copy.
+    fn repeat(
+        &self,
+        failed: Failed,
+        again: Option<request::Parts>,
+    ) -> Result<Request<Outgoing>, EgressError> {
+        let copy = again.filter(|_| failed.gone);
+        let copy = copy.map(|head| Request::from_parts(head, Outgoing::none(&self.exchange)));
+        failed.unsent.or(copy).ok_or(failed.error)
     }
 }
 
-/// Waits for the head of the response, and moves the connection's bytes meanwhile. Also says whether the connection
-/// has ended already.
-async fn head_while_driving(
-    sending: impl Future<Output = hyper::Result<Response<Incoming>>>,
-    driver: &mut Driver,
-    wire: &Wire,
-) -> Result<(Response<Incoming>, bool), EgressError> {
-    let mut sending = pin!(sending);
-    tokio::select! {
-        biased;
-        head = &mut sending => Ok((head.map_err(|error| explain(&error, wire))?, false)),
-        ended = driver => {
-            // The head may have arrived together with the end.
-            let head = sending.await.map_err(|error| explain(&error, wire));
-            ended.and(head).map(|head| (head, true))
-        }
-    }
+/// Whether a server that gets it twice ends up as if it had got it once (RFC 9110, 9.2.2).
+fn is_idempotent(method: &Method) -> bool {
+    matches!(
+        *method,
+        Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE
+    )
 }
 
-/// The request as it goes over the wire: origin form, and the connection's own headers are ours.
-fn prepare<B>(
-    target: &Target,
-    request: Request<B>,
-    header_bytes_max: usize,
-) -> Result<Request<B>, EgressError> {
-    let (mut parts, body) = request.into_parts();
-    let header_bytes: usize = parts
-        .headers
-        .iter()
-        .map(|(name, value)| name.as_str().len().saturating_add(value.len()))
-        .sum();
-    if parts.headers.len() > HEADERS_MAX || header_bytes > header_bytes_max {
-        return Err(EgressError::RequestHeaders);
-    }
-    let host =
-        HeaderValue::from_str(target.host_header()).map_err(|_| EgressError::RequestAddress)?;
-    parts.headers.insert(header::HOST, host);
-    // One request a connection, so the server need not wait for a second one.
-    parts
-        .headers
-        .insert(header::CONNECTION, HeaderValue::from_static("close"));
-    parts.uri = target
-        .path_and_query()
-        .parse()
-        .map_err(|_| EgressError::RequestAddress)?;
-    parts.version = http::Version::HTTP_11;
-    Ok(Request::from_parts(parts, body))
+/// Whether a server of HTTP/2 said that it has not looked at the request.
+fn never_processed(error: &hyper::Error) -> bool {
+    cause(error).is_some_and(|cause| {
+        let refused = cause.is_reset() && cause.reason() == Some(h2::Reason::REFUSED_STREAM);
+        let going = cause.is_go_away() && cause.reason() == Some(h2::Reason::NO_ERROR);
+        cause.is_remote() && (refused || going)
+    })
+}
+
+fn cause(error: &hyper::Error) -> Option<&h2::Error> {
+    std::error::Error::source(error)?.downcast_ref()
 }
 
 /// A connection's error in our words. What we stopped ourselves is told as that.
-fn explain(error: &hyper::Error, wire: &Wire) -> EgressError {
-    if let Some(why) = wire.stopped() {
+pub(super) fn explain(error: &hyper::Error, exchange: &Exchange) -> EgressError {
+    if let Some(why) = exchange.stopped() {
         why
     } else if error.is_parse_too_large() {
         EgressError::HeadTooLarge
-    } else if error.is_parse() {
+    } else if error.is_parse() || cause(error).is_some_and(h2::Error::is_library) {
         EgressError::Protocol
     } else if error.is_user() {
         EgressError::RequestAborted
     } else {
         EgressError::Incomplete
-    }
-}
-
-/// The body of a response, as it arrives: it fails when it grows beyond its limit or when it stalls.
-pub(crate) struct Inbound {
-    incoming: Incoming,
-    wire: Arc<Wire>,
-    left: u64,
-    bounds: Bounds,
-    between_bytes: Duration,
-    patience: Pin<Box<Sleep>>,
-    failed: bool,
-}
-
-impl Inbound {
-    fn receive(&mut self, frame: Frame<Bytes>) -> Result<Frame<Bytes>, EgressError> {
-        let until = self.bounds.until(None, self.between_bytes);
-        self.patience.as_mut().reset(until);
-        let bytes = frame.data_ref().map_or(0, Bytes::len);
-        let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
-        self.left = self
-            .left
-            .checked_sub(bytes)
-            .ok_or(EgressError::Limit(LimitKind::Response(
-                self.bounds.response_bytes,
-            )))?;
-        Ok(frame)
-    }
-}
-
-impl Body for Inbound {
-    type Data = Bytes;
-    type Error = EgressError;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, EgressError>>> {
-        let this = self.get_mut();
-        if this.failed {
-            return Poll::Ready(None);
-        }
-        let outcome = match Pin::new(&mut this.incoming).poll_frame(cx) {
-            Poll::Ready(None) => return Poll::Ready(None),
-            Poll::Ready(Some(Ok(frame))) => this.receive(frame),
-            Poll::Ready(Some(Err(error))) => Err(explain(&error, &this.wire)),
-            Poll::Pending => match this.patience.as_mut().poll(cx) {
-                Poll::Ready(()) => Err(EgressError::Timeout(Phase::BetweenBytes)),
-                Poll::Pending => return Poll::Pending,
-            },
-        };
-        this.failed = outcome.is_err();
-        Poll::Ready(Some(outcome))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.failed || self.incoming.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.incoming.size_hint()
     }
 }
 

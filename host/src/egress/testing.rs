@@ -12,11 +12,13 @@ use std::{
     time::Duration,
 };
 
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use futures_util::future::BoxFuture;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::TcpListener,
+    sync::watch,
     task::JoinHandle,
 };
 use tokio_rustls::{
@@ -29,6 +31,9 @@ use tokio_rustls::{
 };
 
 use super::{Egress, EgressOptions, Resolver, Timeouts};
+
+pub(crate) mod client;
+pub(crate) mod http2;
 
 /// Answers with what was written down, and keeps what it was asked. A name with several answers gives them in turn.
 #[derive(Default)]
@@ -87,12 +92,22 @@ pub(crate) fn egress_with(
     roots: RootCertStore,
     timeouts: Timeouts,
 ) -> Egress {
-    Egress::new(EgressOptions {
+    egress_as(resolver, roots, |options| options.timeouts = timeouts)
+}
+
+/// As [`egress`], with whatever else the test wants.
+pub(crate) fn egress_as(
+    resolver: Arc<dyn Resolver>,
+    roots: RootCertStore,
+    change: impl FnOnce(&mut EgressOptions),
+) -> Egress {
+    let mut options = EgressOptions {
         resolver,
         roots: Arc::new(roots),
-        timeouts,
-    })
-    .unwrap()
+        ..EgressOptions::default()
+    };
+    change(&mut options);
+    Egress::new(options).unwrap()
 }
 
 /// What a server does once it has read the head of a request.
@@ -110,12 +125,24 @@ pub(crate) enum Answer {
     By(Arc<Answering>),
     /// Reads the rest of the request to its end, as far as its `content-length` says, and then sends this.
     AfterBody(Vec<u8>),
+    /// Sends this to as many requests on one connection, and closes it on the next without a word.
+    Keep(Vec<u8>, usize),
+    /// Sends the first to the first request on a connection, and the second to the second, and closes then.
+    Twice(Vec<u8>, Vec<u8>),
 }
 
 impl Answer {
     pub(crate) fn ok(body: &str) -> Self {
         let length = body.len();
         Self::Once(format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n{body}").into())
+    }
+
+    /// As [`ok`](Self::ok), to every request of a connection.
+    pub(crate) fn keep(body: &str) -> Self {
+        match Self::ok(body) {
+            Self::Once(bytes) => Self::Keep(bytes, usize::MAX),
+            other => other,
+        }
     }
 }
 
@@ -126,6 +153,7 @@ pub(crate) type Answering = dyn Fn(&[u8]) -> Vec<u8> + Send + Sync;
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     connections: Arc<AtomicUsize>,
+    ended: watch::Sender<usize>,
     server_names: Arc<Mutex<Vec<String>>>,
     received: Arc<Mutex<Vec<u8>>>,
     task: JoinHandle<()>,
@@ -146,14 +174,16 @@ impl Server {
         let connections = Arc::new(AtomicUsize::new(0));
         let received = Arc::new(Mutex::new(Vec::new()));
         let server_names = Arc::new(Mutex::new(Vec::new()));
+        let ended = watch::Sender::new(0);
+        let ending = ended.clone();
         let (count, keep, hear) = (connections.clone(), received.clone(), server_names.clone());
         let task = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 count.fetch_add(1, Ordering::SeqCst);
                 let (answer, keep, tls) = (answer.clone(), keep.clone(), tls.clone());
-                let hear = hear.clone();
+                let (hear, ending) = (hear.clone(), ending.clone());
                 tokio::spawn(async move {
-                    match tls {
+                    let _ = match tls {
                         None => serve(stream, answer, keep).await,
                         Some(tls) => match tls.accept(stream).await {
                             Ok(stream) => {
@@ -163,13 +193,15 @@ impl Server {
                             }
                             Err(_) => Ok(()),
                         },
-                    }
+                    };
+                    ending.send_modify(|count| *count += 1);
                 });
             }
         });
         Self {
             address,
             connections,
+            ended,
             server_names,
             received,
             task,
@@ -182,6 +214,13 @@ impl Server {
 
     pub(crate) fn connections(&self) -> usize {
         self.connections.load(Ordering::SeqCst)
+    }
+
+    /// Waits until so many connections have ended.
+    pub(crate) async fn ended(&self, count: usize) {
+        let mut ended = self.ended.subscribe();
+        let wait = ended.wait_for(|it| *it >= count);
+        tokio::time::timeout(PLENTY, wait).await.unwrap().unwrap();
     }
 
     /// The names that clients asked for in TLS.
@@ -207,12 +246,7 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
     keep: Arc<Mutex<Vec<u8>>>,
 ) -> io::Result<()> {
     let mut request = Vec::new();
-    let body_start = loop {
-        read_more(&mut stream, &mut request, &keep).await?;
-        if let Some(at) = request.windows(4).position(|it| it == b"\r\n\r\n") {
-            break at + 4;
-        }
-    };
+    let body_start = read_head(&mut stream, &mut request, &keep).await?;
     match answer {
         Answer::Once(bytes) => stream.write_all(&bytes).await?,
         Answer::Hold(bytes) => {
@@ -233,30 +267,67 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
                 stream.write_all(b"x").await?;
             }
         }
-        Answer::AfterBody(_) | Answer::By(_) => {
-            let head = String::from_utf8_lossy(&request[..body_start]).to_lowercase();
-            if head.contains("transfer-encoding: chunked") {
-                while !request.ends_with(b"\r\n\r\n") || request.len() == body_start {
-                    read_more(&mut stream, &mut request, &keep).await?;
-                }
-            }
-            let length = head
-                .split_once("content-length: ")
-                .map_or(0, |(_, length)| {
-                    length.split("\r\n").next().unwrap().parse().unwrap()
-                });
-            while request.len() < body_start + length {
-                read_more(&mut stream, &mut request, &keep).await?;
-            }
-            let bytes = match answer {
-                Answer::By(answer) => answer(&request),
-                Answer::AfterBody(bytes) => bytes,
-                _ => Vec::new(),
-            };
+        Answer::AfterBody(bytes) => {
+            read_body(&mut stream, &mut request, body_start, &keep).await?;
             stream.write_all(&bytes).await?;
+        }
+        Answer::By(answer) => {
+            let request = read_body(&mut stream, &mut request, body_start, &keep).await?;
+            stream.write_all(&answer(&request)).await?;
+        }
+        Answer::Keep(bytes, times) => {
+            let mut body_start = body_start;
+            for _ in 0..times {
+                read_body(&mut stream, &mut request, body_start, &keep).await?;
+                stream.write_all(&bytes).await?;
+                body_start = read_head(&mut stream, &mut request, &keep).await?;
+            }
+        }
+        Answer::Twice(first, second) => {
+            read_body(&mut stream, &mut request, body_start, &keep).await?;
+            stream.write_all(&first).await?;
+            read_head(&mut stream, &mut request, &keep).await?;
+            stream.write_all(&second).await?;
         }
     }
     stream.shutdown().await
+}
+
+/// Reads a head. Gives where it ends.
+async fn read_head<S: AsyncRead + Unpin>(
+    stream: &mut S,
+    request: &mut Vec<u8>,
+    keep: &Mutex<Vec<u8>>,
+) -> io::Result<usize> {
+    loop {
+        if let Some(at) = request.windows(4).position(|it| it == b"\r\n\r\n") {
+            return Ok(at + 4);
+        }
+        read_more(stream, request, keep).await?;
+    }
+}
+
+/// Reads the body of a request as far as its head says, takes the request out of what was read, and gives it.
+async fn read_body<S: AsyncRead + Unpin>(
+    stream: &mut S,
+    request: &mut Vec<u8>,
+    start: usize,
+    keep: &Mutex<Vec<u8>>,
+) -> io::Result<Vec<u8>> {
+    let head = String::from_utf8_lossy(&request[..start]).to_lowercase();
+    if head.contains("transfer-encoding: chunked") {
+        while !request.ends_with(b"\r\n\r\n") || request.len() == start {
+            read_more(stream, request, keep).await?;
+        }
+        return Ok(std::mem::take(request));
+    }
+    let length = head.split_once("content-length: ").map_or(0, |(_, rest)| {
+        rest.split("\r\n").next().unwrap().parse().unwrap()
+    });
+    while request.len() < start + length {
+        read_more(stream, request, keep).await?;
+    }
+    Ok(request.drain(..start + length).collect())
 }
 
 async fn read_more<S: AsyncRead + Unpin>(
@@ -303,6 +374,19 @@ impl Authority {
         let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
         acceptor(certificate.der().clone(), &key)
+    }
+
+    /// As [`vouch_for`](Self::vouch_for), of a server that chooses the first of these protocols that it is offered.
+    pub(crate) fn vouch_for_speaking(&self, name: &str, protocols: &[&[u8]]) -> TlsAcceptor {
+        let mut config = ServerConfig::clone(self.vouch_for(name).config());
+        config.alpn_protocols = protocols.iter().map(|it| it.to_vec()).collect();
+        TlsAcceptor::from(Arc::new(config))
+    }
+
+    /// This authority's certificate as PEM.
+    pub(crate) fn pem(&self) -> String {
+        let text = BASE64_STANDARD.encode(&self.certificate);
+        format!("-----BEGIN CERTIFICATE-----\n{text}\n-----END CERTIFICATE-----\n")
     }
 }
 

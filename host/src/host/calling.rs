@@ -263,6 +263,7 @@ impl Attempt<'_> {
         self.unless_stopped(Some(deadline), checked).await??;
         let setup = Setup {
             roots,
+            tenant: self.context.tenant.clone(),
             egress: Arc::clone(&self.shared.egress),
             secrets,
             deadline,

@@ -135,6 +135,7 @@ impl ToolHost {
             .map_err(|refusal| Error::new(ErrorKind::Busy, refusal.to_string()))?;
         let setup = Setup {
             roots,
+            tenant: context.tenant.clone(),
             egress: Arc::clone(&self.shared.egress),
             secrets: CallSecrets::none(),
             deadline,

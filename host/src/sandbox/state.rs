@@ -13,7 +13,7 @@ use wasmtime_wasi::{
 use super::stdio::Streams;
 
 use crate::{
-    Usage,
+    TenantId, Usage,
     capability::{
         ask::Ask,
         files::{self, FileRoots, FilesState, FilesView, HeldRoots, Leftover},
@@ -36,6 +36,8 @@ pub(crate) struct Setup {
     /// The grants, and the granted directories. Only a decision of the policy gives them, so that there is no sandbox
     /// without one.
     pub(crate) roots: Arc<FileRoots>,
+    /// Whose call it is, where there are several.
+    pub(crate) tenant: Option<TenantId>,
     /// The way out to the network.
     pub(crate) egress: Arc<Egress>,
     /// The credentials that its requests may carry.
@@ -62,6 +64,7 @@ impl Setup {
     /// The requests of the call.
     pub(crate) fn network(&self) -> Arc<Requests> {
         Arc::new(Requests::new(HttpOptions {
+            tenant: self.tenant.clone(),
             grants: self.grants().clone(),
             egress: Arc::clone(&self.egress),
             secrets: Arc::clone(&self.secrets),

@@ -80,6 +80,7 @@ fn setup(given: &Given) -> Setup {
     let roots = FileRoots::open(&grants(given.limits), Path::new("/"), &RootRules::default());
     Setup {
         roots: Arc::new(roots.unwrap()),
+        tenant: None,
         egress: Arc::new(Egress::new(EgressOptions::default()).unwrap()),
         deadline: Instant::now() + given.time,
         secrets: crate::secrets::CallSecrets::none(),

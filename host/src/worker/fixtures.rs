@@ -98,6 +98,7 @@ fn with_egress(tool: &str, base: &Path, time: Duration, egress: Egress) -> Setup
     let roots = FileRoots::open(&grants(tool), base, &RootRules::default()).unwrap();
     Setup {
         roots: Arc::new(roots),
+        tenant: None,
         egress: Arc::new(egress),
         deadline: Instant::now() + time,
         secrets: crate::secrets::CallSecrets::none(),

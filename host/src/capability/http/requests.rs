@@ -14,13 +14,13 @@ use wasmtime_wasi_http::{Error, RequestOptions, WasiBody};
 
 use super::{
     HttpOptions, HttpUsage, Network, Sent,
-    credentials::{Credentials, Hears, Laden, Refusal},
+    credentials::{Credentials, Hears, Laden, Refusal, Used},
     returned::Searching,
 };
 use crate::{
     Denial, ErrorKind,
     capability::recorder::Recorder,
-    egress::{Bounds, EgressError, LimitKind, Meter, Phase, Target},
+    egress::{Bounds, EgressError, LimitKind, Meter, Phase, PoolKey, Target},
     text::escape_control,
 };
 
@@ -106,6 +106,7 @@ impl Requests {
             response_bytes: limits.response,
             header_bytes: limits.headers,
             special,
+            pool: Some(self.owner(&used)),
         };
         let sent = self
             .options
@@ -201,6 +202,17 @@ impl Requests {
         asker.learn(access, lacks_a_line).await
     }
 
+    /// Whose connections a request may go over: those of the same tenant and package that carried the same secrets.
+    fn owner(&self, used: &Used) -> PoolKey {
+        let tenant = self.options.tenant.as_ref();
+        let tenant = tenant.map(|it| format!("tenant {it}"));
+        let package = format!("package {}", self.options.grants.package());
+        let bound = self.options.secrets.bound();
+        let carried = used.iter().filter_map(|(place, _)| bound.get(*place));
+        let carried = carried.map(|bound| format!("secret {}", bound.grant.name));
+        PoolKey::new(tenant.into_iter().chain([package]).chain(carried))
+    }
+
     fn deny(&self, access: String, rule: impl Into<String>, reason: String) -> Error {
         self.options.recorder.deny(Denial {
             capability: "net".to_owned(),
@@ -239,7 +251,7 @@ impl Requests {
                 }
             }
             EgressError::NameNotFound => Error::DestinationNotFound,
-            EgressError::Unreachable => Error::ConnectionRefused,
+            EgressError::Unreachable | EgressError::Proxy => Error::ConnectionRefused,
             EgressError::Tls => Error::TlsProtocolError,
             EgressError::Certificate => Error::TlsCertificateError,
             EgressError::Timeout(phase) => timed_out(phase),
@@ -270,7 +282,7 @@ fn timed_out(phase: Phase) -> Error {
     match phase {
         Phase::Connect => Error::ConnectionTimeout,
         Phase::FirstByte => Error::HttpResponseTimeout,
-        Phase::BetweenBytes => Error::ConnectionReadTimeout,
+        Phase::BetweenBytes | Phase::Rate => Error::ConnectionReadTimeout,
     }
 }
 

@@ -71,6 +71,7 @@ impl Call {
         let names = Arc::new(names);
         let recorder = Recorder::new(CallId::new("call_1"), None);
         let requests = Requests::new(HttpOptions {
+            tenant: None,
             secrets: CallSecrets::none(),
             grants,
             egress: Arc::new(egress(names.clone(), rustls::RootCertStore::empty())),

@@ -2,68 +2,27 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures_util::stream;
-use http::{Method, Request, Response};
+use http::{Method, Request};
 use http_body::Frame;
-use http_body_util::{BodyExt, Empty, Full, StreamBody};
+use http_body_util::{Full, StreamBody};
 use tokio::time::{Instant, timeout};
 use tokio_rustls::rustls::RootCertStore;
 
-use super::{Bounds, Driver, Inbound};
+mod http2;
+
+use super::Bounds;
 use crate::egress::{
-    Egress, Timeouts,
+    Timeouts,
     connect::DIALS_MAX,
     error::{EgressError, LimitKind, Phase},
-    meter::{HEAD_BYTES_MAX, Meter},
-    target::Target,
+    meter::Meter,
     testing::{
-        Answer, Authority, Names, PLENTY, Server, Silent, egress, egress_with, expired, self_signed,
+        Answer, Authority, Names, PLENTY, Server, Silent,
+        client::{HEADER_BYTES, MANY, bounds, fetch, get, loopback, read, target},
+        egress, egress_with, expired, self_signed,
     },
+    wire::HEAD_BYTES_MAX,
 };
-
-const MANY: u64 = 1 << 20;
-
-/// What a head may have.
-const HEADER_BYTES: u64 = 32 * 1024;
-
-fn bounds() -> Bounds {
-    Bounds {
-        deadline: Instant::now() + PLENTY,
-        connect: None,
-        first_byte: None,
-        between_bytes: None,
-        response_bytes: MANY,
-        header_bytes: HEADER_BYTES,
-        special: true,
-    }
-}
-
-fn target(text: &str) -> Target {
-    Target::read(&text.parse().unwrap()).unwrap()
-}
-
-fn get() -> Request<Empty<Bytes>> {
-    Request::new(Empty::new())
-}
-
-/// A way out on which `server.test` is the loopback address.
-fn loopback() -> Egress {
-    let names = Names::default().with("server.test", &[&["127.0.0.1"]]);
-    egress(Arc::new(names), RootCertStore::empty())
-}
-
-/// Reads a body to its end while its connection is moved.
-async fn read(response: Response<Inbound>, driver: Driver) -> Result<String, EgressError> {
-    let moving = tokio::spawn(driver);
-    let body = response.into_body().collect().await?.to_bytes();
-    moving.abort();
-    Ok(String::from_utf8_lossy(&body).into_owned())
-}
-
-async fn fetch(way: &Egress, text: &str, bounds: Bounds) -> Result<String, EgressError> {
-    let meter = Arc::new(Meter::new(MANY));
-    let (response, driver) = way.send(&target(text), get(), bounds, &meter).await?;
-    read(response, driver).await
-}
 
 fn url(server: &Server) -> String {
     format!("http://server.test:{}/path?query=1", server.port())
@@ -154,7 +113,7 @@ async fn without_a_rule_for_special_addresses_nothing_is_dialled() {
     };
     for host in ["server.test", "127.0.0.1"] {
         let url = format!("http://{host}:{}/", server.port());
-        let error = fetch(&loopback(), &url, plain).await.unwrap_err();
+        let error = fetch(&loopback(), &url, plain.clone()).await.unwrap_err();
         assert!(matches!(error, EgressError::Refused(_)), "{error:?}");
     }
     assert_eq!(server.connections(), 0);
@@ -268,7 +227,7 @@ async fn the_limit_on_headers_is_the_calls_own() {
         let large = "y".repeat(bytes);
         let head = format!("HTTP/1.1 200 OK\r\nx: {large}\r\ncontent-length: 0\r\n\r\n");
         let server = Server::start(Answer::Hold(head.into())).await;
-        let fetched = fetch(&loopback(), &url(&server), own).await;
+        let fetched = fetch(&loopback(), &url(&server), own.clone()).await;
         assert_eq!(fetched.is_ok(), fits, "{limit}: {fetched:?}");
         let mut request = get();
         request

@@ -73,6 +73,7 @@ impl Stage {
         let recorder = Recorder::new(CallId::new("call_1"), None);
         let port = self.server.port();
         let requests = Requests::new(HttpOptions {
+            tenant: None,
             secrets: Arc::new(secrets),
             grants: wide(port),
             egress: Arc::new(egress(Arc::new(names), self.authority.roots())),
