@@ -44,6 +44,18 @@ const OF_THE_ANSWER: [HeaderName; 4] = [
     HeaderName::from_static("a-im"),
 ];
 
+/// Headers by which some servers take another method or address than the request has, and so another one than the binding
+/// of a secret was held against.
+const REROUTING: [&str; 7] = [
+    "x-http-method",
+    "x-http-method-override",
+    "x-method-override",
+    "x-original-host",
+    "x-original-url",
+    "x-forwarded-host",
+    "x-rewrite-url",
+];
+
 /// The secrets that belong to one request.
 pub(super) struct Credentials {
     secrets: Arc<CallSecrets>,
@@ -135,7 +147,8 @@ impl Credentials {
         self.along.iter().filter_map(found)
     }
 
-    /// Refuses a request in which the tool has filled the place of a secret, or two secrets want the same place.
+    /// Refuses a request in which the tool has filled the place of a secret, or two secrets want the same place, or which
+    /// may be taken for another one.
     pub(super) fn check(&self, headers: &HeaderMap, target: &Target) -> Result<(), Refusal> {
         let mut places: Vec<own::Place> = Vec::new();
         for (_, bound) in self.along() {
@@ -151,7 +164,16 @@ impl Credentials {
             }
             places.push(place);
         }
-        Ok(())
+        let rerouted = REROUTING.iter().find(|name| headers.contains_key(**name));
+        match (self.along().next(), rerouted) {
+            (Some((_, bound)), Some(name)) => {
+                let why = format!(
+                    "by the header `{name}` the server may take another method or address than the allowed one"
+                );
+                Err(Refusal::of(&bound.grant, &why))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Adds the values, and what is ours to say of the answer. Waits for values that have to be fetched, until the end of
