@@ -1,4 +1,4 @@
-//! Every attack of the threat model's groups files (F), resources (R) and loading (P), each as an oracle that tells
+//! Every attack of the threat model's groups files (F), resources (R), loading (P) and network (N), each as an oracle that tells
 //! what the attacker got. A test that is named by the attack's id runs it against a real host and wants nothing; the
 //! twin `…_is_seen_without_its_defence` runs the same oracle without the defence and wants something, so that an oracle
 //! that sees nothing cannot pass.
@@ -14,11 +14,15 @@
     reason = "a test that fails may panic, and one that measures tells its figures"
 )]
 
+mod addresses;
 mod bomb;
 #[path = "../common/mod.rs"]
 mod common;
 mod disk;
 mod files;
+mod floods;
+mod frames;
+mod hops;
 #[cfg(target_os = "linux")]
 mod killed;
 mod limits;
@@ -26,5 +30,11 @@ mod links;
 mod loading;
 mod obeyed;
 mod paths;
+mod sockets;
+mod spy;
 mod stage;
 mod time;
+mod tls;
+mod upstream;
+mod urls;
+mod wire;

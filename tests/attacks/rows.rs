@@ -32,6 +32,7 @@ pub(crate) const GROUPS: &[(&str, &str, &[Row])] = &[
     ("F", "Files", FILES),
     ("R", "Resources", RESOURCES),
     ("P", "Loading", LOADING),
+    ("N", "Network", NETWORK),
 ];
 
 const FILES: &[Row] = &[
@@ -366,5 +367,196 @@ const LOADING: &[Row] = &[
         "names, levels, types, tools and texts without end",
         "ceilings that hold before anything is compiled",
         &["names_and_nesting_are_bounded", "sizes_have_ceilings"],
+    ),
+];
+
+const NETWORK: &[Row] = &[
+    row(
+        "N1",
+        "every operation on sockets: TCP, UDP, listening",
+        "linked, since some languages import them unasked, and denied each",
+        &["no_socket_opens", "sockets_and_name_resolution_are_denied"],
+    ),
+    row(
+        "N2",
+        "data in the names that are looked up",
+        "guests look nothing up, and the host only what a rule grants",
+        &[
+            "no_socket_opens",
+            "what_no_rule_grants_is_denied_before_any_name_is_looked_up",
+        ],
+    ),
+    row(
+        "N3",
+        "more than a hundred addresses that parsers read in two ways",
+        "one reading decides and is what is dialled, looked up and written",
+        &[
+            "tricks_in_an_address_reach_no_other_host",
+            "addresses_with_two_readings_are_refused",
+            "what_is_read_is_what_the_other_parser_reads",
+        ],
+    ),
+    row(
+        "N4",
+        "dots at the end, case, full-width letters, soft hyphens, punycode",
+        "names are compared in their normal form; what is not in it is refused",
+        &[
+            "tricks_in_an_address_reach_no_other_host",
+            "what_is_never_sent_is_denied_without_its_credentials",
+            "endpoints_are_normalised",
+        ],
+    ),
+    row(
+        "N5",
+        "IP addresses in decimal, octal, hexadecimal, short, mixed and IPv6 spellings",
+        "only the normal form is an address, and only a rule that spells it out reaches it",
+        &[
+            "tricks_in_an_address_reach_no_other_host",
+            "an_address_that_a_rule_spells_out_is_reached",
+        ],
+    ),
+    row(
+        "N6",
+        "a granted name that leads into this machine, its network or a metadata service",
+        "every address is looked at before one is dialled, and one bad one refuses all",
+        &[
+            "a_public_name_may_only_lead_to_public_addresses",
+            "one_special_address_among_many_refuses_all",
+            "a_public_name_that_leads_to_a_special_address_is_denied",
+            "no_address_of_a_special_block_is_public",
+        ],
+    ),
+    row(
+        "N7",
+        "an IPv4 address inside an IPv6 one, and the special blocks of IPv6",
+        "embedded addresses are looked at too; only global unicast is public",
+        &[
+            "a_special_ipv4_address_stays_special_inside_an_ipv6_one",
+            "public_ipv6_is_global_unicast_or_a_translated_public_ipv4",
+        ],
+    ),
+    row(
+        "N8",
+        "a name that leads elsewhere at every lookup",
+        "one lookup a connection, and the checked address is dialled",
+        &["what_was_checked_is_dialled_and_a_rebound_name_is_refused"],
+    ),
+    row(
+        "N10",
+        "another port, scheme, method or path",
+        "a rule is all of them together",
+        &[
+            "hosts_match_exactly_or_by_one_label",
+            "endpoints_are_normalised",
+        ],
+    ),
+    row(
+        "N11",
+        "wildcards that match too much, rules that do",
+        "`*.` is one label and stands before a whole domain",
+        &[
+            "hosts_match_exactly_or_by_one_label",
+            "what_is_no_endpoint_is_refused_with_a_hint",
+            "a_wildcard_is_one_label",
+        ],
+    ),
+    row(
+        "N12",
+        "another `Host`, an absolute request line, another name in TLS",
+        "all three are made of the address that was decided on",
+        &[
+            "the_host_header_comes_from_the_address",
+            "headers_of_the_connection_are_forbidden_in_headers_and_trailers",
+            "a_request_goes_out_in_origin_form_with_headers_of_ours",
+        ],
+    ),
+    row(
+        "N13",
+        "line breaks, NUL and naughty texts in every part of a request",
+        "refused, never taken out",
+        &["line_breaks_and_nul_never_get_into_a_header"],
+    ),
+    row(
+        "N14",
+        "requests whose end two readers see in two places",
+        "length and coding are the host's; two readers in the test agree on every byte that arrives",
+        &[
+            "headers_of_the_connection_are_forbidden_in_headers_and_trailers",
+            "what_is_no_http_is_an_error_in_our_words",
+        ],
+    ),
+    row(
+        "N15",
+        "CONNECT, TRACE, other methods, Upgrade, h2c and websockets",
+        "a closed list of methods; fields of the connection are the host's",
+        &[
+            "what_is_never_sent_is_denied_without_its_credentials",
+            "headers_of_the_connection_are_forbidden_in_headers_and_trailers",
+            "what_is_no_http_is_an_error_in_our_words",
+        ],
+    ),
+    row(
+        "N16",
+        "a tool that would wait for ten years",
+        "every time ends at the call's deadline",
+        &[
+            "every_step_ends_at_the_deadline",
+            "a_slow_server_ends_with_the_call",
+        ],
+    ),
+    row(
+        "N17",
+        "heads, bodies and trailers that come letter by letter",
+        "the same deadline; there is no least speed before it",
+        &["a_server_that_drips_does_not_outlast_the_call"],
+    ),
+    row(
+        "N18",
+        "bodies without end, and one of ten gigabytes",
+        "a limit on what is read, and nothing is read beyond it",
+        &[
+            "an_endless_body_ends_at_its_limit",
+            "a_response_beyond_its_limit_fails_its_body",
+        ],
+    ),
+    row(
+        "N19",
+        "ten megabytes of zeros in ten kilobytes",
+        "the host unpacks nothing for a tool",
+        &[],
+    ),
+    row(
+        "N20",
+        "fields, status lines and interim answers without end, and what is no HTTP",
+        "limits on the head as it arrives; errors in our words",
+        &[
+            "heads_that_never_end_are_cut_off",
+            "a_flood_of_headers_is_cut_off",
+            "what_is_no_http_is_an_error_in_our_words",
+        ],
+    ),
+    row(
+        "N21",
+        "certificates for others, by nobody known, too early, too late",
+        "checked for every connection, and no tool can say otherwise",
+        &["tls_speaks_to_a_server_that_a_root_vouches_for_and_to_no_other"],
+    ),
+    row(
+        "N22",
+        "the host's own ports by every name and address of this machine",
+        "its own addresses are private ones: only a rule that names such a place reaches them",
+        &["this_machine_knows_its_own_addresses"],
+    ),
+    row(
+        "N23",
+        "a thousand requests at once, and knocking on ports",
+        "limits on requests and on connections; what is not granted sounds alike. How long a granted host takes is not hidden",
+        &["requests_are_counted_also_when_they_are_denied"],
+    ),
+    row(
+        "N24",
+        "data in what is asked of a granted host",
+        "cannot be prevented, only narrowed: what went out, and to whom, is on record",
+        &["requests_are_counted_by_host_and_further_hosts_together"],
     ),
 ];
