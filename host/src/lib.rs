@@ -65,8 +65,8 @@ pub use host::{
 pub use package::{Inspection, Package};
 pub use sandbox::Stdio;
 pub use secrets::{
-    Hits, RedactingWriter, Redaction, SECRET_BYTES_MAX, SECRET_BYTES_MIN, Secret, SecretError,
-    SecretQuery, SecretStore, WeakSecret,
+    Hits, RedactedText, RedactingWriter, Redaction, SECRET_BYTES_MAX, SECRET_BYTES_MIN, Secret,
+    SecretError, SecretQuery, SecretStore, WeakSecret,
 };
 pub use toolcell_policy::{
     Decision, GrantSet, Isolation, Layer, Layers, Lock, LockedPackage, Manifest, Policy,

@@ -18,7 +18,7 @@ pub(crate) use call::{BoundSecret, CallSecrets, TokenSource};
 pub(crate) use keeper::Keeper;
 pub use redact::Hits;
 pub(crate) use redact::{RedactStream, Redactor};
-pub use redaction::{RedactingWriter, Redaction};
+pub use redaction::{RedactedText, RedactingWriter, Redaction};
 pub use secret::{SECRET_BYTES_MAX, SECRET_BYTES_MIN, Secret, WeakSecret};
 pub(crate) use store::AnySecretStore;
 pub use store::{SecretError, SecretQuery, SecretStore};

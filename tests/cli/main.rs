@@ -19,5 +19,6 @@ mod help;
 mod learn;
 mod lock;
 mod machine;
+mod nets;
 mod policy;
 mod runs;

@@ -5,7 +5,7 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(
     not(any(test, feature = "test-support")),
-    expect(unreachable_pub, dead_code, reason = "only tests name it")
+    expect(unreachable_pub, reason = "only tests name it")
 )]
 pub enum Weakness {
     /// What comes back from the destination of a secret is handed on as it is.

@@ -2,13 +2,19 @@
 
 mod builder;
 mod calls;
+mod clean;
 
-use std::{collections::HashSet, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::HashSet,
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use serde_json::{Map, Value};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
-use toolcell::{SessionId, TenantId};
+use toolcell::{Redaction, SessionId, TenantId};
 
 pub use builder::AgentBuilder;
 
@@ -16,7 +22,7 @@ use crate::{
     budget::{Budget, Spent},
     event::{AgentEvent, AgentSink},
     machine::{MachineError, Run, RunSettings, Step},
-    model::{ModelError, ModelEvent, ModelProvider},
+    model::{ModelError, ModelProvider},
     outcome::RunOutcome,
     prices::Price,
     repeat::RepeatLimits,
@@ -32,6 +38,7 @@ pub struct Agent {
     model: Arc<dyn ModelProvider>,
     rules: Rules,
     price: Option<Price>,
+    redaction: Redaction,
 }
 
 #[derive(Clone)]
@@ -103,7 +110,7 @@ impl Agent {
         let run = Run::new(self.settings(), task);
         let transcript = match &context.transcript {
             Some(path) => {
-                let mut transcript = Transcript::create(path)?;
+                let mut transcript = Transcript::create(path)?.searching(&self.redaction);
                 transcript.begin(&run)?;
                 Some(transcript)
             }
@@ -125,7 +132,8 @@ impl Agent {
         path: impl Into<PathBuf>,
         context: &RunContext,
     ) -> Result<RunReport, AgentError> {
-        let (mut transcript, records) = Transcript::open(path)?;
+        let (transcript, records) = Transcript::open(path)?;
+        let mut transcript = transcript.searching(&self.redaction);
         let resumed = replay(records).map_err(|(line, message)| TranscriptError::Line {
             path: transcript.path().into(),
             line,
@@ -217,11 +225,21 @@ impl<'a> Session<'a> {
     async fn turn(&mut self, request: ModelRequest) -> Result<Option<RunOutcome>, AgentError> {
         let turn = request.turn.saturating_add(1);
         self.tell(AgentEvent::TurnStart { turn });
-        let sink = |event| self.tell(told(event));
+        let coming = Mutex::new(clean::Turn::new(&self.agent.redaction));
+        let coming = || coming.lock().unwrap_or_else(PoisonError::into_inner);
+        let sink = |event| {
+            let told = coming().take(event);
+            told.into_iter().for_each(|event| self.tell(event));
+        };
         let asked = timeout(self.time_left(), self.agent.model.stream(&request, &sink));
         let answer = tokio::select! {
-            () = self.context.cancel.cancelled() => return Ok(Some(RunOutcome::Cancelled)),
-            answer = asked => answer,
+            () = self.context.cancel.cancelled() => None,
+            answer = asked => Some(answer),
+        };
+        let held = coming().finish();
+        held.into_iter().for_each(|event| self.tell(event));
+        let Some(answer) = answer else {
+            return Ok(Some(RunOutcome::Cancelled));
         };
         match answer {
             // The time is up, and the machine says so.
@@ -278,7 +296,9 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    fn end(&mut self, outcome: RunOutcome) -> Result<RunReport, AgentError> {
+    fn end(&mut self, mut outcome: RunOutcome) -> Result<RunReport, AgentError> {
+        let redaction = &self.agent.redaction;
+        clean::outcome(redaction, &mut outcome);
         self.run.set_time(self.time());
         self.write(&Record::End {
             time_ms: self.time_ms(),
@@ -286,7 +306,7 @@ impl<'a> Session<'a> {
         })?;
         let report = RunReport {
             outcome,
-            text: self.run.text(),
+            text: redaction.text(&self.run.text()).into_owned(),
             spent: self.run.spent().clone(),
         };
         self.tell(AgentEvent::Done {
@@ -306,7 +326,7 @@ impl<'a> Session<'a> {
 
     fn tell(&self, event: AgentEvent) {
         if let Some(sink) = &self.context.events {
-            sink(event);
+            sink(clean::event(&self.agent.redaction, event));
         }
     }
 
@@ -324,26 +344,6 @@ impl<'a> Session<'a> {
             .budget
             .time()
             .saturating_sub(self.time())
-    }
-}
-
-fn told(event: ModelEvent) -> AgentEvent {
-    match event {
-        ModelEvent::Text(text) => AgentEvent::Text { text },
-        ModelEvent::Thinking(text) => AgentEvent::Thinking { text },
-        ModelEvent::ToolUse { id, name } => AgentEvent::ToolUse {
-            call_id: id,
-            tool: name,
-        },
-        ModelEvent::Retry {
-            attempt,
-            delay,
-            error,
-        } => AgentEvent::ModelRetry {
-            attempt,
-            delay_ms: u64::try_from(delay.as_millis()).unwrap_or(u64::MAX),
-            error,
-        },
     }
 }
 

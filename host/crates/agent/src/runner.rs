@@ -2,7 +2,9 @@
 
 use futures_util::future::BoxFuture;
 use serde_json::Value;
-use toolcell::{CallContext, Content, ErrorKind, ToolCall, ToolHost, ToolInfo, ToolResult};
+use toolcell::{
+    CallContext, Content, ErrorKind, Redaction, ToolCall, ToolHost, ToolInfo, ToolResult,
+};
 
 use crate::{
     machine::ToolOutput,
@@ -47,6 +49,11 @@ pub trait ToolRunner: Send + Sync {
         call: ToolCall,
         context: &'a CallContext,
     ) -> BoxFuture<'a, toolcell::Result<ToolResult>>;
+
+    /// The search for the secrets that the tools use: what a run tells and keeps goes through it. Default: none.
+    fn redaction(&self) -> Redaction {
+        Redaction::new()
+    }
 }
 
 impl ToolRunner for ToolHost {
@@ -60,6 +67,10 @@ impl ToolRunner for ToolHost {
         context: &'a CallContext,
     ) -> BoxFuture<'a, toolcell::Result<ToolResult>> {
         Box::pin(self.call_with(call, context))
+    }
+
+    fn redaction(&self) -> Redaction {
+        Self::redaction(self).clone()
     }
 }
 

@@ -14,7 +14,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use toolcell::Denial;
+use toolcell::{Denial, Redaction};
 
 use crate::{
     machine::{Run, ToolOutput},
@@ -69,6 +69,7 @@ pub(crate) enum Record {
 pub struct Transcript {
     path: PathBuf,
     file: File,
+    redaction: Redaction,
 }
 
 /// Why a transcript cannot be used.
@@ -113,9 +114,24 @@ impl Transcript {
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         match options.open(&path) {
-            Ok(file) => Self { path, file }.locked(),
+            Ok(file) => Self::of(path, file).locked(),
             Err(source) => Err(TranscriptError::Io { path, source }),
         }
+    }
+
+    fn of(path: PathBuf, file: File) -> Self {
+        Self {
+            path,
+            file,
+            redaction: Redaction::new(),
+        }
+    }
+
+    /// The same, which writes none of these secrets. A run that goes on from it has `[secret NAME]` in their place.
+    #[must_use]
+    pub fn searching(mut self, redaction: &Redaction) -> Self {
+        self.redaction = redaction.clone();
+        self
     }
 
     /// The file's path.
@@ -157,7 +173,7 @@ impl Transcript {
     pub(crate) fn open(path: impl Into<PathBuf>) -> Result<(Self, Vec<Record>), TranscriptError> {
         let path = path.into();
         let mut transcript = match OpenOptions::new().read(true).write(true).open(&path) {
-            Ok(file) => Self { path, file }.locked()?,
+            Ok(file) => Self::of(path, file).locked()?,
             Err(source) => return Err(TranscriptError::Io { path, source }),
         };
         let bytes = transcript.io(read(&transcript.file))?;
@@ -183,13 +199,28 @@ impl Transcript {
 
     /// Adds a line. It is with the operating system when this returns, so a kill does not lose it.
     pub(crate) fn append(&mut self, record: &Record) -> Result<(), TranscriptError> {
-        let written = serde_json::to_vec(record)
-            .map_err(io::Error::other)
-            .and_then(|mut line| {
-                line.push(b'\n');
-                self.file.write_all(&line)
-            });
+        let written = self.line(record).and_then(|mut line| {
+            line.push(b'\n');
+            self.file.write_all(&line)
+        });
         self.io(written)
+    }
+
+    /// The record as it is written: without any secret, and so that it can be read again.
+    fn line(&self, record: &Record) -> io::Result<Vec<u8>> {
+        if self.redaction.is_empty() {
+            return Ok(serde_json::to_vec(record)?);
+        }
+        let mut value = serde_json::to_value(record)?;
+        if self.redaction.json(&mut value).is_empty() {
+            return Ok(serde_json::to_vec(record)?);
+        }
+        let line = serde_json::to_vec(&value)?;
+        if serde_json::from_slice::<Record>(&line).is_err() {
+            let message = "a record is none any more without the secret that it holds";
+            return Err(io::Error::other(message));
+        }
+        Ok(line)
     }
 
     fn locked(self) -> Result<Self, TranscriptError> {

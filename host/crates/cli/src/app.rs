@@ -11,19 +11,20 @@ use crate::{
     args::{self, Cli, Verb},
     exit,
     failure::Failure,
-    output, verbs,
+    log, net, output, verbs,
 };
 
 /// What a verb ends with: an exit status, or a failure that is still to be shown.
 pub(crate) type Outcome = Result<u8, Failure>;
 
 pub(crate) fn main() -> ExitCode {
+    net::init();
     output::install_panic_hook();
     let arguments: Vec<OsString> = std::env::args_os().collect();
     let outcome = match parse(&arguments) {
         Ok(Some(cli)) => {
             output::init(cli.global.json, cli.global.color);
-            dispatch(cli.verb)
+            log::init(cli.global.verbose).and_then(|()| dispatch(cli.verb))
         }
         Ok(None) => Ok(exit::OK),
         Err(failure) => Err(failure),

@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, ColorChoice, CommandFactory as _, Parser, Subcommand, ValueEnum, ValueHint};
+use clap::{
+    ArgAction, Args, ColorChoice, CommandFactory as _, Parser, Subcommand, ValueEnum, ValueHint,
+};
 use toolcell::{ConfinementLevel, Isolation};
 
 use crate::{
@@ -35,6 +37,9 @@ pub(crate) struct Global {
         help_heading = "Output"
     )]
     pub(crate) color: ColorChoice,
+    /// Say more on standard error: -v for what toolcell does, -vv for everything
+    #[arg(short, long, global = true, action = ArgAction::Count, help_heading = "Output")]
+    pub(crate) verbose: u8,
 }
 
 #[derive(Debug, Subcommand)]

@@ -15,6 +15,7 @@ pub(crate) struct Variable {
 pub(crate) const POLICY: &str = "TOOLCELL_POLICY";
 pub(crate) const AUDIT: &str = "TOOLCELL_AUDIT";
 pub(crate) const REQUIRE_CONFINEMENT: &str = "TOOLCELL_REQUIRE_CONFINEMENT";
+pub(crate) const LOG: &str = "TOOLCELL_LOG";
 pub(crate) const MODEL: &str = "TOOLCELL_MODEL";
 pub(crate) const STATE_DIR: &str = "TOOLCELL_STATE_DIR";
 pub(crate) const CACHE_DIR: &str = "TOOLCELL_CACHE_DIR";
@@ -39,6 +40,10 @@ pub(crate) const ALL: &[Variable] = &[
         "`full` or `partial`, like --require-confinement",
     ),
     open(MODEL, "model of `run`, like --model"),
+    open(
+        LOG,
+        "what is said on standard error, like -v: a level, or `toolcell=trace,h2=info`",
+    ),
     open(
         STATE_DIR,
         "audit log, transcripts and trusted policies (default $XDG_STATE_HOME/toolcell)",

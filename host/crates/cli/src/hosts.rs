@@ -18,7 +18,7 @@ use crate::{
     args::{Where, WorkerOptions},
     dirs::Dirs,
     failure::{self, Failure},
-    files, output,
+    files, net, output,
     policies::InForce,
     prompt,
     style::{self, paint},
@@ -71,6 +71,7 @@ pub(crate) fn builder(
         .cache_dir(&dirs.cache)
         .scratch_dir(dirs.cache.join("scratch"))
         .audit(audit)
+        .redaction(net::redaction().clone())
         .protect(&dirs.state)
         .protect(&dirs.config)
         .protect(&in_force.audit);

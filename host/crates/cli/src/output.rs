@@ -16,6 +16,7 @@ use toolcell_policy::Problem;
 
 use crate::{
     failure::Failure,
+    net,
     style::{self, paint},
 };
 
@@ -52,7 +53,13 @@ pub(crate) fn json() -> bool {
 
 /// One line of data on standard output.
 pub(crate) fn data(line: impl std::fmt::Display) {
-    written(writeln!(anstream::stdout(), "{line}"));
+    let line = line.to_string();
+    written(writeln!(anstream::stdout(), "{}", net::text(&line)));
+}
+
+/// One value on a line of standard output.
+pub(crate) fn value(value: Value) {
+    written(writeln!(anstream::stdout(), "{}", net::json(value)));
 }
 
 /// Keeps the first error of standard output for the end. When nobody reads any more, as in `toolcell tools | head -1`,
@@ -82,7 +89,7 @@ pub(crate) fn text(text: &str) {
         piece(&safe_lines(text));
     } else {
         // Not through `anstream`, which would take colour codes out of the data.
-        written(io::stdout().write_all(text.as_bytes()));
+        written(io::stdout().write_all(net::text(text).as_bytes()));
     }
     if !text.ends_with('\n') {
         piece("\n");
@@ -115,6 +122,7 @@ pub(crate) fn column(text: &str, indent: usize) -> String {
 /// A piece of text on standard output, without a newline, at once.
 pub(crate) fn piece(text: &str) {
     let mut out = anstream::stdout();
+    let text = net::text(text);
     written(out.write_all(text.as_bytes()).and_then(|()| out.flush()));
 }
 
@@ -142,13 +150,14 @@ pub(crate) fn note(line: impl std::fmt::Display) {
         held.push(line.to_string());
         return;
     }
-    let _ = writeln!(anstream::stderr(), "{line}");
+    let line = line.to_string();
+    let _ = writeln!(anstream::stderr(), "{}", net::text(&line));
 }
 
 /// Data in the shape that was asked for.
 pub(crate) fn answer(value: Value, human: impl FnOnce(&Value) -> String) {
     if json() {
-        data(json!({ "ok": true, "data": value }));
+        self::value(json!({ "ok": true, "data": value }));
     } else {
         let text = human(&value);
         piece(&text);
@@ -161,14 +170,14 @@ pub(crate) fn answer(value: Value, human: impl FnOnce(&Value) -> String) {
 /// A failure, in the shape that was asked for.
 pub(crate) fn failure(failure: &Failure) {
     if EVENTS.load(Ordering::Relaxed) {
-        data(json!({ "type": "error", "error": failure.to_json() }));
+        value(json!({ "type": "error", "error": failure.to_json() }));
     }
     if json() {
         let mut envelope = json!({ "ok": false, "error": failure.to_json() });
         if let (Some(data), Some(envelope)) = (&failure.data, envelope.as_object_mut()) {
             envelope.insert("data".to_owned(), Value::clone(data));
         }
-        data(envelope);
+        value(envelope);
         return;
     }
     for_people(failure);

@@ -40,7 +40,12 @@ fn command_line() -> String {
          Data goes to standard output, everything else to standard error. With `--json`, every verb answers with one\n\
          object: `{{\"ok\":true,\"data\":…}}`, or `{{\"ok\":false,\"error\":{{\"code\",\"message\",\"rule\",\"help\",\"span\"}}}}`.\n\
          `run --events` and `demo --events` print one object a line. Settings come from flags, then the environment,\n\
-         then the policy of the project, the user and the system.\n"
+         then the policy of the project, the user and the system.\n\n\
+         `-v` says on standard error what toolcell does, and `-vv` everything that the libraries under it say as well.\n\
+         `TOOLCELL_LOG` chooses more finely: a level (`error`, `warn`, `info`, `debug`, `trace`), or levels by module, such\n\
+         as `toolcell=trace,h2=info`. Without either, only errors are told. Whatever is said, shown or written down, the\n\
+         value of a known secret is not in it: `[secret NAME]` stands in its place. Known are the secrets that a tool was\n\
+         called with, and the keys in the environment variables below.\n"
     );
     let mut command = args::command().disable_help_flag(true);
     command.build();

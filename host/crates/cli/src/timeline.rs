@@ -100,7 +100,7 @@ impl Timeline {
     fn hear(&self, event: AgentEvent) {
         if self.show == Show::Events {
             match serde_json::to_value(&event) {
-                Ok(value) => output::data(value),
+                Ok(value) => output::value(value),
                 Err(error) => output::note(format!("an event is no JSON: {error}")),
             }
         }

@@ -10,6 +10,7 @@
 //! # }
 //! ```
 
+mod clean;
 mod convert;
 mod progress;
 mod server;
@@ -41,7 +42,7 @@ pub enum Error {
 /// process may read the one or write to the other meanwhile.
 ///
 /// A message is one line of at most 16 MiB; a longer one is discarded. Calls that still run when the client goes away
-/// have 5 seconds to end, then they are cancelled.
+/// have 5 seconds to end, then they are cancelled. No message holds the value of a secret that the host knows.
 ///
 /// # Errors
 /// When the client does not begin as the protocol asks.
@@ -60,6 +61,7 @@ pub async fn serve(
     input: impl AsyncRead + Send + Unpin + 'static,
     output: impl AsyncWrite + Send + Unpin + 'static,
 ) -> Result<(), Error> {
+    let output = clean::Clean::new(output, host.redaction().clone());
     let server = server::ToolServer::new(host, options);
     let running = match server.serve((input, output)).await {
         Ok(running) => running,

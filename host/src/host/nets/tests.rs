@@ -81,7 +81,11 @@ fn a_secret_that_is_a_word_of_the_log_breaks_no_record() {
         "partial_confinement",
         "effect00",
     ] {
-        let redaction = knowing("TOKEN", word);
+        let redaction = Redaction::new();
+        // Most words are too weak to be a secret.
+        if let Ok(secret) = Secret::new(word) {
+            redaction.register("TOKEN", secret);
+        }
         let before = AuditRecord::Decision(DecisionRecord {
             session: "s".into(),
             call_id: CallId::new("c"),
@@ -95,7 +99,7 @@ fn a_secret_that_is_a_word_of_the_log_breaks_no_record() {
         let AuditRecord::Decision(after) = record(&redaction.current(), before).unwrap() else {
             panic!("another record");
         };
-        assert_eq!(after.access, "[secret TOKEN]");
+        assert!(redaction.current().is_empty() || after.access == "[secret TOKEN]");
         let same = record(&redaction.current(), call_record("harmless")).unwrap();
         assert_eq!(same, call_record("harmless"));
     }

@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use serde_json::{Map, Value};
+use toolcell::Redaction;
 
 use super::{Agent, AgentError, Rules};
 use crate::{
@@ -24,12 +25,14 @@ pub struct AgentBuilder {
     rules: Rules,
     prices: Prices,
     today: Option<String>,
+    redaction: Redaction,
 }
 
 impl AgentBuilder {
     /// As [`Agent::builder`], for a runner and a model that are shared or chosen at run time.
     pub fn new(runner: Arc<dyn ToolRunner>, model: Arc<dyn ModelProvider>) -> Self {
         Self {
+            redaction: runner.redaction(),
             runner,
             model,
             rules: Rules {
@@ -79,6 +82,13 @@ impl AgentBuilder {
     /// How many calls of one turn run at the same time. Default 8.
     pub fn parallel(mut self, calls: usize) -> Self {
         self.rules.parallel = calls;
+        self
+    }
+
+    /// What a run tells and keeps is searched for these secrets: events, transcript and report. Default those of the
+    /// runner; a tool host's are the ones that it knows.
+    pub fn redaction(mut self, redaction: Redaction) -> Self {
+        self.redaction = redaction;
         self
     }
 
@@ -135,6 +145,7 @@ impl AgentBuilder {
             model: self.model,
             rules: self.rules,
             price,
+            redaction: self.redaction,
         })
     }
 }

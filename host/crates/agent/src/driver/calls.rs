@@ -9,7 +9,7 @@ use tokio::{
 use toolcell::{CallContext, CallId, Denial, ErrorKind, ToolCall, ToolResult};
 use tracing::Instrument;
 
-use super::{AgentError, Session, broken};
+use super::{AgentError, Session, broken, clean};
 use crate::{
     event::AgentEvent,
     machine::{Dispatch, ToolOutput},
@@ -182,11 +182,13 @@ impl Session<'_> {
 
     fn call_context(&self) -> CallContext {
         let sink = self.context.events.clone().map(|sink| {
+            let redaction = self.agent.redaction.clone();
             Arc::new(move |id: &CallId, event| {
-                sink(AgentEvent::ToolCallEvent {
+                let event = AgentEvent::ToolCallEvent {
                     call_id: id.to_string(),
                     event,
-                });
+                };
+                sink(clean::event(&redaction, event));
             }) as toolcell::EventSink
         });
         CallContext {

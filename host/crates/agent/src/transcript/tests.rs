@@ -337,10 +337,7 @@ fn a_full_disk_is_one_clear_line() {
     let Ok(file) = OpenOptions::new().write(true).open(path) else {
         return;
     };
-    let mut transcript = Transcript {
-        path: path.into(),
-        file,
-    };
+    let mut transcript = Transcript::of(path.into(), file);
     let error = transcript.append(&Record::Resume).unwrap_err();
     assert!(
         error.to_string().starts_with("transcript /dev/full: "),

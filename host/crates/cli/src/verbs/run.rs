@@ -118,7 +118,7 @@ async fn work(
 pub(crate) fn announce(place: &Place, audit: &Path, show: Show) {
     let (transcript, audit) = (place.transcript.display(), audit.display());
     match show {
-        Show::Events => output::data(json!({
+        Show::Events => output::value(json!({
             "type": "session",
             "run_id": place.id,
             "transcript": transcript.to_string(),

@@ -1,0 +1,178 @@
+//! What a run tells and keeps, without any secret. What comes from a tool host was searched there, but not what a model
+//! wrote or a server said.
+
+use toolcell::{CallEvent, Denial, RedactedText, Redaction};
+
+use crate::{event::AgentEvent, model::ModelEvent, outcome::RunOutcome};
+
+fn text(redaction: &Redaction, text: &mut String) {
+    if let std::borrow::Cow::Owned(clean) = redaction.text(text) {
+        *text = clean;
+    }
+}
+
+fn maybe(redaction: &Redaction, text: &mut Option<String>) {
+    if let Some(text) = text {
+        self::text(redaction, text);
+    }
+}
+
+fn denied(redaction: &Redaction, denial: &mut Denial) {
+    text(redaction, &mut denial.access);
+    text(redaction, &mut denial.rule);
+    text(redaction, &mut denial.reason);
+}
+
+/// An event without any secret.
+pub(super) fn event(redaction: &Redaction, mut event: AgentEvent) -> AgentEvent {
+    let clean = |it: &mut String| text(redaction, it);
+    match &mut event {
+        AgentEvent::RunStart { .. } | AgentEvent::TurnStart { .. } => {}
+        // Was searched while it came, piece after piece.
+        AgentEvent::Text { .. } | AgentEvent::Thinking { .. } => {}
+        AgentEvent::ToolUse { call_id, tool } => {
+            clean(call_id);
+            clean(tool);
+        }
+        AgentEvent::ModelRetry { error, .. } => clean(error),
+        AgentEvent::Usage { stop_reason, .. } => maybe(redaction, stop_reason),
+        AgentEvent::ToolCallStart {
+            call_id,
+            tool,
+            input,
+        } => {
+            clean(call_id);
+            clean(tool);
+            redaction.json(input);
+        }
+        AgentEvent::ToolCallEvent { call_id, event } => {
+            clean(call_id);
+            match event {
+                CallEvent::Log { message, .. } => clean(message),
+                CallEvent::Progress { message, .. } => maybe(redaction, message),
+                CallEvent::Denied(denial) => denied(redaction, denial),
+                // The host has searched it.
+                _ => {}
+            }
+        }
+        AgentEvent::ToolCallEnd {
+            call_id,
+            tool,
+            text,
+            rule,
+            denials,
+            ..
+        } => {
+            clean(call_id);
+            clean(tool);
+            clean(text);
+            maybe(redaction, rule);
+            denials.iter_mut().for_each(|it| denied(redaction, it));
+        }
+        AgentEvent::Done { outcome, text, .. } => {
+            clean(text);
+            self::outcome(redaction, outcome);
+        }
+    }
+    event
+}
+
+/// Takes every secret out of what is said of a run's end.
+pub(super) fn outcome(redaction: &Redaction, outcome: &mut RunOutcome) {
+    match outcome {
+        RunOutcome::Refused {
+            category,
+            explanation,
+        } => {
+            maybe(redaction, category);
+            maybe(redaction, explanation);
+        }
+        RunOutcome::ContextOverflow { message } | RunOutcome::Failed { message, .. } => {
+            text(redaction, message);
+        }
+        RunOutcome::Repeated { tool, .. } => text(redaction, tool),
+        RunOutcome::Stopped { reason } => maybe(redaction, reason),
+        RunOutcome::Finished
+        | RunOutcome::MaxTokens
+        | RunOutcome::BudgetExceeded { .. }
+        | RunOutcome::Cancelled => {}
+    }
+}
+
+/// A turn of the model while it comes.
+pub(super) struct Turn {
+    text: RedactedText,
+    thinking: RedactedText,
+}
+
+impl Turn {
+    pub(super) fn new(redaction: &Redaction) -> Self {
+        Self {
+            text: redaction.pieces(),
+            thinking: redaction.pieces(),
+        }
+    }
+
+    /// What can be told by now. What could be the beginning of a secret waits for the next piece of its kind, or for
+    /// something of another kind.
+    pub(super) fn take(&mut self, event: ModelEvent) -> Vec<AgentEvent> {
+        let (mut told, event) = match event {
+            ModelEvent::Text(piece) => {
+                let mut told = Vec::new();
+                thinking(&mut told, self.thinking.finish());
+                text_piece(&mut told, self.text.push(&piece));
+                return told;
+            }
+            ModelEvent::Thinking(piece) => {
+                let mut told = Vec::new();
+                text_piece(&mut told, self.text.finish());
+                thinking(&mut told, self.thinking.push(&piece));
+                return told;
+            }
+            ModelEvent::ToolUse { id, name } => (
+                self.finish(),
+                AgentEvent::ToolUse {
+                    call_id: id,
+                    tool: name,
+                },
+            ),
+            ModelEvent::Retry {
+                attempt,
+                delay,
+                error,
+            } => (
+                self.finish(),
+                AgentEvent::ModelRetry {
+                    attempt,
+                    delay_ms: u64::try_from(delay.as_millis()).unwrap_or(u64::MAX),
+                    error,
+                },
+            ),
+        };
+        told.push(event);
+        told
+    }
+
+    /// What was held back, once nothing comes any more.
+    pub(super) fn finish(&mut self) -> Vec<AgentEvent> {
+        let mut told = Vec::new();
+        thinking(&mut told, self.thinking.finish());
+        text_piece(&mut told, self.text.finish());
+        told
+    }
+}
+
+fn text_piece(told: &mut Vec<AgentEvent>, text: String) {
+    if !text.is_empty() {
+        told.push(AgentEvent::Text { text });
+    }
+}
+
+fn thinking(told: &mut Vec<AgentEvent>, text: String) {
+    if !text.is_empty() {
+        told.push(AgentEvent::Thinking { text });
+    }
+}
+
+#[cfg(test)]
+mod tests;

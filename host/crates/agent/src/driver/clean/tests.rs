@@ -1,0 +1,214 @@
+use std::{fs, path::Path, sync::Arc};
+
+use futures_util::future::BoxFuture;
+use serde_json::json;
+use toolcell::{Content, ErrorKind, Secret};
+
+use super::*;
+use crate::{
+    Agent, ModelError, ModelProvider, RunContext, RunReport,
+    model::ModelSink,
+    testing::{Tools, recorder, reply, result, tool_use},
+    wire::{Block, ModelRequest, Reply, StopReason},
+};
+
+const VALUE: &str = "q7Rk2mXw9TbZ";
+
+fn knowing() -> Redaction {
+    let redaction = Redaction::new();
+    redaction.register("TOKEN", Secret::new(VALUE).unwrap());
+    redaction
+}
+
+/// A model that repeats a value wherever it can: in text that comes in pieces, in what it thinks, and in what it asks for.
+struct Repeats {
+    then: Then,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Then {
+    Ends,
+    Fails,
+}
+
+impl ModelProvider for Repeats {
+    fn id(&self) -> &str {
+        "repeats"
+    }
+
+    fn is_free(&self) -> bool {
+        true
+    }
+
+    fn stream<'a>(
+        &'a self,
+        request: &'a ModelRequest,
+        sink: ModelSink<'a>,
+    ) -> BoxFuture<'a, Result<Reply, ModelError>> {
+        Box::pin(async move {
+            let (one, two) = VALUE.split_at(5);
+            sink(ModelEvent::Thinking(format!("I think {one}")));
+            sink(ModelEvent::Thinking(two.to_owned()));
+            for piece in ["It is ", one, two, ". And ", one] {
+                sink(ModelEvent::Text(piece.to_owned()));
+            }
+            sink(ModelEvent::Text(two.to_owned()));
+            if request.turn == 0 {
+                sink(ModelEvent::ToolUse {
+                    id: VALUE.to_owned(),
+                    name: "read".to_owned(),
+                });
+                let input = json!({ "path": VALUE, VALUE: [VALUE] });
+                let call = tool_use(VALUE, "read", input);
+                let text = Block::text(format!("It is {VALUE}."));
+                return Ok(reply(StopReason::ToolUse, vec![text, call]));
+            }
+            if self.then == Then::Fails {
+                sink(ModelEvent::Retry {
+                    attempt: 2,
+                    delay: std::time::Duration::ZERO,
+                    error: format!("the server said {VALUE}"),
+                });
+                return Err(ModelError::Protocol(format!("it sent {VALUE}")));
+            }
+            let text = Block::text(format!("It was {VALUE}."));
+            Ok(reply(StopReason::EndTurn, vec![text]))
+        })
+    }
+}
+
+/// What a tool that found the value makes of it, should its host not have searched for it.
+fn tools() -> Tools {
+    Tools::new(|call, context| {
+        Box::pin(async move {
+            let event = CallEvent::Log {
+                level: "info".into(),
+                message: format!("log {VALUE}"),
+            };
+            (context.events.as_ref().unwrap())(&call.id, event);
+            let event = CallEvent::Progress {
+                done: 1.0,
+                total: None,
+                message: Some(format!("progress {VALUE}")),
+            };
+            (context.events.as_ref().unwrap())(&call.id, event);
+            let mut answer = result(&call, vec![Content::text(format!("found {VALUE}"))]);
+            answer.denials.push(Denial {
+                capability: "net".into(),
+                access: format!("GET https://h.test/{VALUE}"),
+                rule: "default".into(),
+                reason: VALUE.into(),
+            });
+            Ok(answer)
+        })
+    })
+}
+
+/// Everything that a run leaves behind: its events, its transcript and its report.
+async fn run(redaction: &Redaction, then: Then, transcript: &Path) -> (String, RunReport) {
+    let (events, heard) = recorder();
+    let context = RunContext {
+        events: Some(events),
+        transcript: Some(transcript.to_owned()),
+        ..RunContext::default()
+    };
+    let agent = Agent::builder(tools(), Repeats { then })
+        .redaction(redaction.clone())
+        .system(format!("The token is {VALUE}"))
+        .build()
+        .unwrap();
+    let report = agent.run(&format!("Use {VALUE}"), &context).await.unwrap();
+    let mut seen = fs::read_to_string(transcript).unwrap();
+    let mut texts = [String::new(), String::new()];
+    for event in &*heard.lock().unwrap() {
+        seen += &serde_json::to_string(event).unwrap();
+        match event {
+            AgentEvent::Text { text } => texts[0] += text,
+            AgentEvent::Thinking { text } => texts[1] += text,
+            _ => {}
+        }
+    }
+    // What came in pieces is whole for whoever puts them together.
+    seen += &texts.concat();
+    seen += &serde_json::to_string(&report).unwrap();
+    (seen, report)
+}
+
+#[tokio::test]
+async fn nothing_that_a_run_tells_or_keeps_holds_a_secret() {
+    for then in [Then::Ends, Then::Fails] {
+        let dir = tempfile::tempdir().unwrap();
+        let (seen, report) = run(&knowing(), then, &dir.path().join("a.jsonl")).await;
+        assert!(!seen.contains(VALUE), "{seen}");
+        assert!(seen.contains("[secret TOKEN]"));
+        if then == Then::Ends {
+            assert_eq!(report.text, "It was [secret TOKEN].");
+        } else {
+            assert_eq!(report.outcome.code(), Some(ErrorKind::Unavailable));
+        }
+        // Without the net, it would have been all over the place.
+        let (seen, _) = run(&Redaction::new(), then, &dir.path().join("b.jsonl")).await;
+        assert!(seen.matches(VALUE).count() > 20, "{seen}");
+    }
+}
+
+#[tokio::test]
+async fn a_run_goes_on_from_a_transcript_without_its_secrets() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.jsonl");
+    run(&knowing(), Then::Fails, &path).await;
+    let agent = Agent::builder(tools(), Repeats { then: Then::Ends })
+        .redaction(knowing())
+        .build()
+        .unwrap();
+    let report = agent.resume(&path, &RunContext::default()).await.unwrap();
+    assert_eq!(report.text, "It was [secret TOKEN].");
+}
+
+#[test]
+fn what_was_held_back_comes_before_what_follows() {
+    let (one, two) = VALUE.split_at(5);
+    let mut turn = Turn::new(&knowing());
+    assert!(turn.take(ModelEvent::Thinking(one.into())).is_empty());
+    let told = turn.take(ModelEvent::Text(two.into()));
+    let thought = AgentEvent::Thinking { text: one.into() };
+    assert_eq!(told[0], thought);
+    let told = turn.finish();
+    assert_eq!(told.last(), Some(&AgentEvent::Text { text: two.into() }));
+}
+
+#[test]
+fn every_outcome_is_searched() {
+    let text = || VALUE.to_owned();
+    for mut outcome in [
+        RunOutcome::Refused {
+            category: Some(text()),
+            explanation: Some(text()),
+        },
+        RunOutcome::ContextOverflow { message: text() },
+        RunOutcome::Repeated {
+            tool: text(),
+            times: 3,
+        },
+        RunOutcome::Stopped {
+            reason: Some(text()),
+        },
+        RunOutcome::Failed {
+            code: ErrorKind::Unavailable,
+            message: text(),
+        },
+    ] {
+        assert!(format!("{outcome:?}").contains(VALUE));
+        super::outcome(&knowing(), &mut outcome);
+        assert!(!format!("{outcome:?}").contains(VALUE), "{outcome:?}");
+    }
+}
+
+#[test]
+fn a_tool_host_brings_its_own_search() {
+    let host = Arc::new(toolcell::ToolHost::builder().build().unwrap());
+    host.redaction()
+        .register("TOKEN", Secret::new(VALUE).unwrap());
+    let runner: &dyn crate::ToolRunner = &*host;
+    assert_eq!(runner.redaction().text(VALUE), "[secret TOKEN]");
+}

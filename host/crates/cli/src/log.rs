@@ -1,0 +1,64 @@
+//! What toolcell and the libraries under it say of their own work, on standard error, for whoever asks for it.
+
+use std::io::{self, IsTerminal as _, Write};
+
+use toolcell::RedactingWriter;
+use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
+
+use crate::{env, failure::Failure, net, output};
+
+/// What is said where nobody asks for more.
+const QUIET: &str = "toolcell=error";
+
+/// Says from now on what `-v` or `TOOLCELL_LOG` asks for; the flag wins.
+pub(crate) fn init(verbose: u8) -> Result<(), Failure> {
+    let asked = env::text(env::LOG);
+    let filter = match (verbose, asked.as_deref()) {
+        (0, None) => QUIET,
+        (0, Some(filter)) => filter,
+        (1, _) => "toolcell=debug,warn",
+        _ => "trace",
+    };
+    let filter = EnvFilter::builder().parse(filter).map_err(|error| {
+        Failure::usage(format!("TOOLCELL_LOG is no filter: {error}")).help(
+            "write a level, such as `debug`, or levels by module, such as `toolcell=trace,h2=info`",
+        )
+    })?;
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(io::stderr().is_terminal())
+        .with_writer(Lines)
+        .try_init()
+        .map_err(|error| {
+            Failure::new(
+                toolcell::ErrorKind::Internal,
+                format!("nothing can be logged: {error}"),
+            )
+        })
+}
+
+/// Makes the writer of one event. It searches the event as a whole, so that no secret comes through in two pieces.
+struct Lines;
+
+impl<'a> MakeWriter<'a> for Lines {
+    type Writer = RedactingWriter<Line>;
+
+    fn make_writer(&'a self) -> Self::Writer {
+        net::redaction().writer(Line)
+    }
+}
+
+/// One event on standard error, which waits like every other line while a person is asked.
+struct Line;
+
+impl Write for Line {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let text = String::from_utf8_lossy(bytes);
+        output::note(text.strip_suffix('\n').unwrap_or(&text));
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
