@@ -121,6 +121,11 @@ impl CallSecrets {
         self
     }
 
+    /// Makes one more value known.
+    pub(crate) fn learn(&self, name: &str, secret: Secret) {
+        self.redaction.know(name, &Arc::new(secret));
+    }
+
     /// The same without a defence.
     pub(crate) fn without(mut self, weakness: Weakness) -> Self {
         self.weak.add(weakness);

@@ -81,6 +81,7 @@ impl Searching {
                 body,
                 stream: redactor.stream(),
                 redactor,
+                secrets: self.secrets,
                 alone,
                 told: Hits::default(),
                 recorder: self.recorder,
@@ -141,6 +142,7 @@ struct Searched {
     body: WasiBody,
     stream: RedactStream,
     redactor: Arc<Redactor>,
+    secrets: Arc<CallSecrets>,
     /// Each piece is searched by itself, where a test leaves the right way out.
     alone: bool,
     /// What the recorder has heard of.
@@ -160,6 +162,7 @@ impl Searched {
         let frame = match frame.map(Frame::into_data) {
             Some(Ok(data)) => {
                 self.begins(&data)?;
+                self.learn();
                 let clean = if self.alone {
                     let hits = &mut Hits::default();
                     self.redactor.bytes(&data, hits).into_owned()
@@ -174,6 +177,7 @@ impl Searched {
         };
         // Nothing comes after trailers.
         self.ended = true;
+        self.learn();
         let rest = self.stream.finish();
         self.pass(rest);
         if let Some(Ok(mut trailers)) = frame.map(Frame::into_trailers) {
@@ -185,11 +189,31 @@ impl Searched {
         Ok(())
     }
 
+    /// Goes on with what the session knows now. A credential that was fetched after this body began may be in the rest of
+    /// it: servers show what others ask them for.
+    fn learn(&mut self) {
+        let now = self.secrets.redactor();
+        if Arc::ptr_eq(&now, &self.redactor) {
+            return;
+        }
+        let held = self.stream.finish();
+        self.count();
+        self.stream = now.stream();
+        self.redactor = now;
+        self.told = Hits::default();
+        let clean = self.stream.push(&held);
+        self.pass(clean);
+    }
+
     fn pass(&mut self, clean: Vec<u8>) {
         if !clean.is_empty() {
             self.ready.push_back(Frame::data(Bytes::from(clean)));
         }
-        // At once: a guest may never read to the end.
+        self.count();
+    }
+
+    /// Tells what was found, at once: a guest may never read to the end.
+    fn count(&mut self) {
         let found = self.stream.hits();
         if *found != self.told {
             tell(&self.recorder, &since(found, &self.told));

@@ -8,7 +8,7 @@ use http_body::{Body as _, Frame};
 use http_body_util::StreamBody;
 use toolcell_policy::{SecretGrant, SecretPlace, SecretSource};
 
-use super::*;
+use super::{super::returned::Searching, *};
 use crate::{
     egress::testing::Authority,
     secrets::{Secret, SecretError, TokenSource, Weakness},
@@ -602,6 +602,50 @@ async fn every_part_of_an_answer_is_searched() {
     assert!(!got.headers.contains_key("link"));
     assert_eq!(got.trailers.unwrap()["x-end"], "[secret TOKEN]");
     assert_eq!(call.redactions(), 5);
+}
+
+/// A server may show in one answer what it is asked for meanwhile.
+#[tokio::test]
+async fn a_value_that_is_fetched_while_a_body_comes_is_found_in_the_rest_of_it() {
+    let stage = Stage::echo().await;
+    let secrets = Arc::new(stage.bound(bearer()));
+    let recorder = Recorder::new(CallId::new("call_1"), None);
+    let searching = Searching {
+        secrets: Arc::clone(&secrets),
+        recorder: recorder.clone(),
+        destination: None,
+        credentialed: false,
+    };
+    let (server, body) = tokio::sync::mpsc::unbounded_channel::<&str>();
+    let frames = futures_util::stream::unfold(body, |mut body| async move {
+        let piece = body.recv().await?;
+        Some((Ok(Frame::data(Bytes::from(piece))), body))
+    });
+    let response = Response::new(StreamBody::new(frames).boxed_unsync());
+    let Ok(response) = searching.clean(response, Box::new(drop)) else {
+        panic!("it may be searched");
+    };
+    let mut body = response.into_body();
+    // Longer than anything that is held back.
+    let quiet: &str = Box::leak(".".repeat(8192).into_boxed_str());
+    for piece in [quiet, VALUE, quiet, "s3cr3t"] {
+        server.send(piece).unwrap();
+    }
+    let first = body.frame().await.unwrap().unwrap().into_data().unwrap();
+    secrets.learn("FETCHED", secret("another/value*77"));
+    for piece in ["/Value+42=", quiet, "another", "/value*77", quiet] {
+        server.send(piece).unwrap();
+    }
+    drop(server);
+    let mut all = first.to_vec();
+    all.extend_from_slice(&body.collect().await.unwrap().to_bytes());
+    let all = String::from_utf8(all).unwrap();
+    assert!(!all.contains(VALUE) && !all.contains("value*77"));
+    assert_eq!(all.matches("[secret TOKEN]").count(), 2);
+    assert_eq!(all.matches("[secret FETCHED]").count(), 1);
+    assert_eq!(all.matches('.').count(), 4 * 8192);
+    let redactions = recorder.snapshot().redactions;
+    assert_eq!((redactions["TOKEN"], redactions["FETCHED"]), (2, 1));
 }
 
 #[tokio::test]
