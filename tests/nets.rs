@@ -223,7 +223,7 @@ async fn an_answer_with_a_shape_is_clean_in_both_of_its_forms() {
 
 #[tokio::test]
 async fn a_secret_of_digits_is_found_in_a_number() {
-    let value = "739201846512";
+    let value = "7392018465127384";
     let stage = Stage::knowing(value).await;
     let result = stage.leak("number").await;
     let json = json!(["[secret TOKEN]"]);

@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, fmt, sync::Arc, time::Instant};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 use tokio_util::sync::CancellationToken;
 
 use crate::ErrorKind;
@@ -74,9 +75,8 @@ impl SessionId {
 }
 
 /// Names whose call it is, where one embedder serves several. At most 128 bytes of visible ASCII. Secrets of one tenant
-/// are never used or kept for another.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(from = "String")]
+/// are never used or kept for another, so two different ids are always two tenants.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct TenantId(String);
 
 impl From<String> for TenantId {
@@ -87,9 +87,18 @@ impl From<String> for TenantId {
 }
 
 impl TenantId {
-    /// The id a caller already has, made safe to show as [`CallId::new`] does.
+    /// The id a caller already has. One that is longer than 128 bytes, or has other characters than visible ASCII or a `~`,
+    /// is made safe to show as [`CallId::new`] does, and gets a `~` and the SHA-256 of the whole id at its end, so that it
+    /// stays apart from all others.
     pub fn new(id: &str) -> Self {
-        Self(CallId::new(id).0)
+        let safe = CallId::new(id).0;
+        if safe == id && !id.contains('~') {
+            return Self(safe);
+        }
+        let digest = Sha256::digest(id.as_bytes());
+        let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        let kept = safe.get(..safe.len().min(63)).unwrap_or_default();
+        Self(format!("{kept}~{digest}"))
     }
 
     /// The id as text.
@@ -379,6 +388,43 @@ impl fmt::Debug for CallContext {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn different_tenants_stay_apart() {
+        let long = "x".repeat(129);
+        let ids = [
+            "",
+            "a",
+            "a~",
+            "ä",
+            "ö",
+            "_",
+            "a b",
+            "a_b",
+            &long,
+            &long[1..],
+            "A",
+        ];
+        for (at, id) in ids.iter().enumerate() {
+            let tenant = TenantId::new(id);
+            assert!(
+                tenant.as_str().len() <= 128
+                    && tenant.as_str().chars().all(|c| c.is_ascii_graphic())
+            );
+            assert_eq!(tenant, TenantId::new(id));
+            for other in &ids[..at] {
+                assert_ne!(tenant, TenantId::new(other), "{id:?} {other:?}");
+            }
+            // Nobody can choose an id that is made to look like another one's.
+            assert_eq!(
+                TenantId::new(tenant.as_str()) == tenant,
+                !tenant.as_str().contains('~'),
+                "{id:?}"
+            );
+        }
+        // Without the digest these two would be one.
+        assert_eq!(CallId::new("ä"), CallId::new("ö"));
+    }
 
     #[test]
     fn an_id_is_safe_to_show_however_it_came() {

@@ -13,6 +13,7 @@ mod pinned;
 mod prepare;
 mod program;
 mod records;
+mod tokens;
 
 use std::{path::PathBuf, sync::Arc};
 

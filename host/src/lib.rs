@@ -65,8 +65,9 @@ pub use host::{
 pub use package::{Inspection, Package};
 pub use sandbox::Stdio;
 pub use secrets::{
-    Hits, RedactedText, RedactingWriter, Redaction, SECRET_BYTES_MAX, SECRET_BYTES_MIN, Secret,
-    SecretError, SecretQuery, SecretStore, WeakSecret,
+    Hits, Kept, RedactedText, RedactingWriter, Redaction, SECRET_BITS_MIN, SECRET_BYTES_MAX,
+    SECRET_BYTES_MIN, SECRET_DISTINCT_MIN, SECRET_PLAIN_BYTES_MIN, Secret, SecretError,
+    SecretQuery, SecretStore, WeakSecret,
 };
 pub use toolcell_policy::{
     Decision, GrantSet, Isolation, Layer, Layers, Lock, LockedPackage, Manifest, Policy,

@@ -7,21 +7,32 @@
 //! This room knows nothing of requests, guests or calls.
 
 mod call;
+#[cfg(test)]
+mod fixtures;
 mod keeper;
+mod known;
+mod oauth;
 mod redact;
 mod redaction;
 mod secret;
 mod store;
+mod tokens;
 mod weakness;
 
 pub(crate) use call::{BoundSecret, CallSecrets, TokenSource};
 pub(crate) use keeper::Keeper;
+pub(crate) use known::Tenant;
+pub(crate) use oauth::{ANSWER_BYTES_MAX, TokenAnswer, TokenError, TokenRequest};
 pub use redact::Hits;
 pub(crate) use redact::{RedactStream, Redactor};
 pub use redaction::{RedactedText, RedactingWriter, Redaction};
-pub use secret::{SECRET_BYTES_MAX, SECRET_BYTES_MIN, Secret, WeakSecret};
+pub use secret::{
+    SECRET_BITS_MIN, SECRET_BYTES_MAX, SECRET_BYTES_MIN, SECRET_DISTINCT_MIN,
+    SECRET_PLAIN_BYTES_MIN, Secret, WeakSecret,
+};
 pub(crate) use store::AnySecretStore;
-pub use store::{SecretError, SecretQuery, SecretStore};
+pub use store::{Kept, SecretError, SecretQuery, SecretStore};
+pub(crate) use tokens::TokenEndpoint;
 #[cfg(any(test, feature = "test-support"))]
 pub use weakness::Weakness;
 #[cfg(not(any(test, feature = "test-support")))]

@@ -32,7 +32,7 @@ impl Attempt<'_> {
         searched: &mut Searched,
         asking: &Asking,
     ) -> Result<(), Stop> {
-        let redactor = self.shared.redaction().current();
+        let redactor = self.tenant.redaction().current();
         let same = |before: &Arc<Redactor>| Arc::ptr_eq(before, &redactor);
         if searched.by.as_ref().is_some_and(same)
             || self.shared.keeper.lacks(Weakness::ArgumentsPass)

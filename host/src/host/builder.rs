@@ -6,7 +6,7 @@ use toolcell_policy::{Isolation, Layers, Lock};
 
 use super::{
     Approver, Learning, Shared, ToolHost, approval::AnyApprover, load::refuse, prepare::Isolating,
-    records::Recording,
+    records::Recording, tokens::Endpoints,
 };
 use crate::{
     Error, ErrorKind, Result,
@@ -194,6 +194,7 @@ impl ToolHostBuilder {
             )
             .with_source(error)
         })?;
+        let egress = Arc::new(egress);
         let isolating = Isolating {
             pool: Pool::open(self.workers)?,
             default: self.isolation,
@@ -221,8 +222,13 @@ impl ToolHostBuilder {
                 isolating,
                 approver: self.approver,
                 learning: self.learning,
-                egress: Arc::new(egress),
-                keeper: Keeper::new(self.secrets, self.redaction, self.weak),
+                keeper: Keeper::new(
+                    self.secrets,
+                    Arc::new(Endpoints(Arc::clone(&egress))),
+                    self.redaction,
+                    self.weak,
+                ),
+                egress,
                 registry: Registry::default(),
             }),
         })

@@ -16,8 +16,8 @@ use super::{
     records::{About, Pending},
 };
 use crate::{
-    CallContext, CallId, Content, Denial, Error, ErrorKind, Result, ToolCall, ToolFailure,
-    ToolResult, Usage,
+    CallContext, CallEvent, CallId, Content, Denial, Error, ErrorKind, Result, ToolCall,
+    ToolFailure, ToolResult, Usage,
     admission::{Caller, Refusal},
     audit::Effect,
     capability::{
@@ -28,7 +28,7 @@ use crate::{
     engine::limits,
     registry::{Access, Tool},
     sandbox::Setup,
-    secrets::{CallSecrets, Redaction, Weakness},
+    secrets::{CallSecrets, Redaction, Tenant, Weakness},
     telemetry,
     text::escape_control,
 };
@@ -122,8 +122,11 @@ impl Shared {
                 .and_then(|tool| tool.access.executor())
                 .map(|executor| executor.isolation()),
         });
+        // Held to the end: what is searched for must not be forgotten meanwhile.
+        let tenant = self.keeper.tenant(context.tenant.as_ref());
+        let leaving = self.leaving(&tenant);
         let recorder =
-            Recorder::new(call.id.clone(), context.events.clone()).searching(self.leaving());
+            Recorder::new(call.id.clone(), context.events.clone()).searching(leaving.clone());
         let pending = Pending::new(&self.recording, Arc::clone(&about), recorder.clone());
 
         let attempt = Attempt {
@@ -131,6 +134,7 @@ impl Shared {
             context,
             about: &about,
             recorder: &recorder,
+            tenant: &tenant,
         };
         let mut ended = match attempt.run(tool, &call, nesting).await {
             Ok(ended) => ended,
@@ -146,7 +150,7 @@ impl Shared {
             help::add(failure, package);
         }
         if let Err(failure) = &mut ended.outcome {
-            let mut net = Net::new(&self.leaving());
+            let mut net = Net::new(&leaving);
             net.failure(failure);
             ended.record.redacted(net.hits());
         }
@@ -158,7 +162,7 @@ impl Shared {
         let mut result = result(call, ended);
         if about.package.is_none() {
             // Whoever asked for a tool that is not there chose the name.
-            Net::new(self.redaction()).text(&mut result.tool);
+            Net::new(tenant.redaction()).text(&mut result.tool);
         }
         Ok(result)
     }
@@ -168,12 +172,13 @@ impl Shared {
         self.keeper.sinks()
     }
 
-    /// The search of what leaves a sandbox.
-    pub(super) fn leaving(&self) -> Redaction {
+    /// The search of what leaves a sandbox: for what its tenant has, and for what the embedder registered. To search for
+    /// what others have would tell who guessed it.
+    pub(super) fn leaving(&self, tenant: &Tenant) -> Redaction {
         if self.keeper.lacks(Weakness::LeavesAsItIs) {
             return Redaction::new();
         }
-        self.redaction().clone()
+        tenant.redaction().clone()
     }
 }
 
@@ -210,6 +215,7 @@ pub(super) struct Attempt<'a> {
     context: &'a CallContext,
     pub(super) about: &'a Arc<About>,
     pub(super) recorder: &'a Recorder,
+    pub(super) tenant: &'a Arc<Tenant>,
 }
 
 impl Attempt<'_> {
@@ -243,6 +249,10 @@ impl Attempt<'_> {
             .unless_stopped(None, self.decide(&tool, &asking))
             .await??;
 
+        let secrets = self.secrets(caller, &roots).await?;
+        let checked = self.check_arguments(call, &mut searched, &asking);
+        self.unless_stopped(None, checked).await??;
+
         let time = roots.grants().limits().time;
         let now = Instant::now();
         let (deadline, out_of_time) = match self.context.deadline {
@@ -258,9 +268,6 @@ impl Attempt<'_> {
         let entering = admission.enter(caller, consented, deadline);
         let _place = self.unless_stopped(Some(deadline), entering).await??;
 
-        let secrets = self.secrets(&roots, deadline).await?;
-        let checked = self.check_arguments(call, &mut searched, &asking);
-        self.unless_stopped(Some(deadline), checked).await??;
         let setup = Setup {
             roots,
             tenant: self.context.tenant.clone(),
@@ -280,7 +287,7 @@ impl Attempt<'_> {
         };
         let mut finished = executor.run(setup, name, input, &self.context.cancel).await;
         if let Ok(content) = &mut finished.outcome {
-            let mut net = Net::new(&self.shared.leaving());
+            let mut net = Net::new(&self.shared.leaving(self.tenant));
             net.content(content);
             finished.record.redacted(net.hits());
         }
@@ -293,20 +300,36 @@ impl Attempt<'_> {
         })
     }
 
-    /// The secrets of the tool, looked up within the time of the call.
+    /// The secrets of the tool. A person may have to unlock something for them, which is not counted into its time.
     async fn secrets(
         &self,
+        caller: Caller<'_>,
         roots: &FileRoots,
-        deadline: Instant,
     ) -> Result<Arc<CallSecrets>, Stop> {
-        let keeper = &self.shared.keeper;
-        let wanted = keeper.of_call(roots.grants(), self.context.tenant.as_ref());
-        let found = self.unless_stopped(Some(deadline), wanted).await?;
-        found.map_err(|error| {
+        let grants = roots.grants();
+        if !grants.secrets().is_empty() {
+            // A flood is turned away before a store is asked.
+            self.shared.admission.room(caller)?;
+        }
+        let wanted = self.shared.keeper.of_call(grants, self.tenant);
+        let found = self.unless_stopped(None, wanted).await?;
+        let secrets = found.map_err(|error| {
             let mut failure = ToolFailure::new(ErrorKind::AuthRequired, error.to_string());
             failure.help = error.help().map(ToOwned::to_owned);
+            failure.rule = error.rule().map(ToOwned::to_owned);
             Stop::Failed(failure)
-        })
+        })?;
+        for absent in secrets.absent() {
+            let (name, kind) = (&absent.name, absent.source.kind());
+            let message =
+                format!("the secret {name} ({kind}) has no value, so requests go without it");
+            tracing::warn!(secret = name, kind, rule = %absent.rule, "a secret has no value");
+            self.recorder.emit(CallEvent::Log {
+                level: "warn".to_owned(),
+                message,
+            });
+        }
+        Ok(secrets)
     }
 
     fn unknown(&self, name: &str) -> Stop {

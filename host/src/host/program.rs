@@ -133,6 +133,7 @@ impl ToolHost {
         let _place = entering
             .await
             .map_err(|refusal| Error::new(ErrorKind::Busy, refusal.to_string()))?;
+        let tenant = self.shared.keeper.tenant(context.tenant.as_ref());
         let setup = Setup {
             roots,
             tenant: context.tenant.clone(),
@@ -141,7 +142,7 @@ impl ToolHost {
             deadline,
             out_of_time: "the program took longer than it may".to_owned(),
             recorder: Recorder::new(CallId::random(), context.events.clone())
-                .searching(self.shared.leaving()),
+                .searching(self.shared.leaving(&tenant)),
             asker: None,
             callee: Arc::new(Nested::new(&self.shared, context, deadline)),
             nesting: Nesting::top(),

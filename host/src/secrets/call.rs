@@ -6,7 +6,7 @@ use futures_util::future::BoxFuture;
 use toolcell_policy::SecretGrant;
 use url::Url;
 
-use super::{Redaction, Redactor, Secret, SecretError, Weakness, Weaknesses};
+use super::{Redaction, Redactor, Secret, SecretError, Weakness, Weaknesses, known::Tenant};
 
 /// Fetches a credential when it is needed, and keeps it while it is good.
 pub(crate) trait TokenSource: Send + Sync {
@@ -58,12 +58,16 @@ impl BoundSecret {
 #[derive(Default)]
 pub(crate) struct CallSecrets {
     pub(super) bound: Vec<BoundSecret>,
+    /// Those that have no value, and were not told to be absent before.
+    pub(super) absent: Vec<SecretGrant>,
     pub(super) redaction: Redaction,
     pub(super) weak: Weaknesses,
+    /// Keeps what its calls rely on from being forgotten.
+    pub(super) _tenant: Option<Arc<Tenant>>,
 }
 
 impl CallSecrets {
-    /// A call without secrets.
+    /// Nothing, and no search for anything.
     pub(crate) fn none() -> Arc<Self> {
         Arc::default()
     }
@@ -71,6 +75,11 @@ impl CallSecrets {
     /// The secrets of the tool.
     pub(crate) fn bound(&self) -> &[BoundSecret] {
         &self.bound
+    }
+
+    /// Those that have no value, each told once to a host and tenant.
+    pub(crate) fn absent(&self) -> &[SecretGrant] {
+        &self.absent
     }
 
     /// Those whose destination this address lies at.

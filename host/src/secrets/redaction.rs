@@ -3,7 +3,10 @@
 use std::{
     borrow::Cow,
     io::{self, Write},
-    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, RwLock,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use serde_json::Value;
@@ -17,8 +20,33 @@ pub struct Redaction(Arc<Shared>);
 
 #[derive(Default)]
 struct Shared {
-    known: Mutex<Vec<(String, Arc<Secret>)>>,
-    current: RwLock<Arc<Redactor>>,
+    known: Mutex<Vec<Known>>,
+    current: RwLock<Current>,
+    /// How often something was registered for everybody.
+    registered: AtomicU64,
+    /// Whose registered values are searched for as well.
+    whole: Option<Redaction>,
+}
+
+/// The search, and what was registered for everybody when it was made.
+#[derive(Default)]
+struct Current {
+    redactor: Arc<Redactor>,
+    registered: u64,
+}
+
+/// A value that is searched for, as long as somebody knows it.
+struct Known {
+    name: String,
+    value: Arc<Secret>,
+    knowers: usize,
+    registered: bool,
+}
+
+impl Known {
+    fn is(&self, name: &str, value: &Secret) -> bool {
+        self.name == name && self.value.expose() == value.expose()
+    }
 }
 
 impl std::fmt::Debug for Redaction {
@@ -33,44 +61,108 @@ impl Redaction {
         Self::default()
     }
 
-    /// Searches for this value from now on, and puts `[secret NAME]` in its place.
-    pub fn register(&self, name: &str, secret: Secret) {
-        self.know(name, &Arc::new(secret));
+    /// A search that also finds what is registered with this one, and whose own values this one does not find. What one
+    /// tenant has must not be told to another by being replaced.
+    pub(crate) fn part(&self) -> Self {
+        Self(Arc::new(Shared {
+            whole: Some(self.clone()),
+            ..Shared::default()
+        }))
     }
 
+    /// Searches for this value from now on, and puts `[secret NAME]` in its place. On the redaction of a host it holds for
+    /// the calls of every tenant.
+    pub fn register(&self, name: &str, secret: Secret) {
+        self.add(name, &Arc::new(secret), true);
+    }
+
+    /// Searches for this value until it was forgotten as often as it was known.
     pub(crate) fn know(&self, name: &str, secret: &Arc<Secret>) {
+        self.add(name, secret, false);
+    }
+
+    fn add(&self, name: &str, secret: &Arc<Secret>, registered: bool) {
         let mut known = self.known();
-        let same = |(other, value): &(String, Arc<Secret>)| {
-            other == name && value.expose() == secret.expose()
+        let at = known.iter().position(|it| it.is(name, secret));
+        match at.and_then(|at| known.get_mut(at)) {
+            Some(same) => {
+                same.knowers = same.knowers.saturating_add(1);
+                same.registered |= registered;
+            }
+            None => known.push(Known {
+                name: name.to_owned(),
+                value: Arc::clone(secret),
+                knowers: 1,
+                registered,
+            }),
+        }
+        if registered {
+            self.0.registered.fetch_add(1, Ordering::Relaxed);
+        }
+        if at.is_none() {
+            self.compile(&known);
+        }
+    }
+
+    /// Searches no longer for a value that nobody else knows.
+    pub(crate) fn forget(&self, name: &str, secret: &Secret) {
+        let mut known = self.known();
+        let Some(at) = known.iter().position(|it| it.is(name, secret)) else {
+            return;
         };
-        if known.iter().any(same) {
+        if let Some(same) = known.get_mut(at).filter(|same| same.knowers > 1) {
+            same.knowers = same.knowers.saturating_sub(1);
             return;
         }
-        known.push((name.to_owned(), Arc::clone(secret)));
-        let all = known
+        known.remove(at);
+        self.compile(&known);
+    }
+
+    fn compile(&self, known: &[Known]) {
+        // The lock of a part is always taken before that of its whole, and never the other way round.
+        let whole = self
+            .0
+            .whole
+            .as_ref()
+            .map(|whole| (whole.registered(), whole.known()));
+        let registered = whole.as_ref().map_or(0, |(registered, _)| *registered);
+        let of_all = whole
             .iter()
-            .map(|(name, secret)| (name.as_str(), &**secret));
-        let redactor = Arc::new(Redactor::new(all));
-        *self
+            .flat_map(|(_, known)| known.iter().filter(|it| it.registered));
+        let all = known.iter().chain(of_all);
+        let redactor = Arc::new(Redactor::new(all.map(|it| (it.name.as_str(), &*it.value))));
+        let mut current = self
             .0
             .current
             .write()
-            .unwrap_or_else(PoisonError::into_inner) = redactor;
+            .unwrap_or_else(PoisonError::into_inner);
+        *current = Current {
+            redactor,
+            registered,
+        };
     }
 
-    fn known(&self) -> MutexGuard<'_, Vec<(String, Arc<Secret>)>> {
+    fn registered(&self) -> u64 {
+        self.0.registered.load(Ordering::Relaxed)
+    }
+
+    fn known(&self) -> MutexGuard<'_, Vec<Known>> {
         self.0.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The search for what is registered now.
     pub(crate) fn current(&self) -> Arc<Redactor> {
-        Arc::clone(
-            &self
-                .0
+        let newest = self.0.whole.as_ref().map_or(0, Self::registered);
+        let current = || {
+            self.0
                 .current
                 .read()
-                .unwrap_or_else(PoisonError::into_inner),
-        )
+                .unwrap_or_else(PoisonError::into_inner)
+        };
+        if current().registered != newest {
+            self.compile(&self.known());
+        }
+        Arc::clone(&current().redactor)
     }
 
     /// Whether there is nothing to search for yet.

@@ -26,6 +26,8 @@ pub enum Weakness {
     KeptAsItIs,
     /// An input may hold what it likes.
     ArgumentsPass,
+    /// All tenants are one.
+    TenantsShare,
 }
 
 /// Which defences are missing.

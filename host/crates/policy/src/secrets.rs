@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Serialize, Serializer};
 use url::Url;
 
-use crate::{Effect, Endpoint, Method, NetScope, PathPattern, Rule, net::RequestPath};
+use crate::{Effect, Endpoint, HostPattern, Method, NetScope, PathPattern, Rule, net::RequestPath};
 
 /// A credential that the host puts into a package's requests. Its value is nowhere in a policy, and never in a package.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -117,6 +117,15 @@ pub struct OAuthSource {
     pub scopes: Vec<String>,
     /// How the client proves who it is.
     pub auth: OAuthAuth,
+}
+
+impl OAuthSource {
+    /// Whether the token endpoint may lie at private, loopback or link-local addresses: only where its address plainly
+    /// names such a place, as for [`NetGrant::allows_special_addresses`](crate::NetGrant::allows_special_addresses).
+    pub fn allows_special_addresses(&self) -> bool {
+        let host = self.token_url.host().map(|host| host.to_owned());
+        host.is_some_and(|host| HostPattern::Exact(host).names_special())
+    }
 }
 
 /// The grants that need no person.

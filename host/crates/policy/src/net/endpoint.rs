@@ -42,7 +42,7 @@ impl HostPattern {
     /// Whether the operator plainly wrote a place of the private network: an IP address, `localhost`, a name without a
     /// dot, or a name under a suffix that never is public. Only then may egress connect to private addresses for it; a
     /// wildcard never names one.
-    pub(super) fn names_special(&self) -> bool {
+    pub(crate) fn names_special(&self) -> bool {
         const PRIVATE: [&str; 9] = [
             "localhost",
             "local",
