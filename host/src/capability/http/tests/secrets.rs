@@ -263,6 +263,52 @@ async fn a_secret_goes_where_its_binding_says() {
     }
 }
 
+/// From the text of a policy to the bytes that a server sees.
+#[tokio::test]
+async fn a_policy_in_its_own_words_binds_a_secret() {
+    for (place, seen) in [
+        (
+            "header = \"Authorization: token {}; v=1\"",
+            format!("authorization: token {VALUE}; v=1\r\n"),
+        ),
+        (
+            "basic = \"me\"",
+            "authorization: Basic bWU6czNjcjN0L1ZhbHVlKzQyPQ==\r\n".to_owned(),
+        ),
+        (
+            "query = \"api_key\"",
+            "POST /v1/a?api_key=s3cr3t%2FValue%2B42%3D HTTP/1.1\r\n".to_owned(),
+        ),
+        (
+            "json = \"/auth/token\"",
+            format!("\r\n\r\n{{\"auth\":{{\"token\":\"{VALUE}\"}}}}"),
+        ),
+    ] {
+        let stage = Stage::echo().await;
+        let to = format!("https://server.test:{}", stage.server.port());
+        let grants = crate::capability::fixtures::granted(
+            &format!(
+                "net = [{{ to = \"{to}\", methods = [\"POST\"] }}]\n\
+                 secrets.TOKEN = {{ from = \"env:TOKEN\", to = \"{to}\", {place}, paths = [\"/v1/**\"] }}"
+            ),
+            &format!(
+                "net = [{{ to = \"any\", methods = [\"POST\"], paths = [\"/**\"], why = \"tests\" }}]\n\
+                 secrets = [{{ name = \"TOKEN\", to = \"{to}\", why = \"tests\" }}]"
+            ),
+        );
+        let granted = grants.secrets().iter();
+        let secrets = granted.map(|grant| (grant.clone(), Some(secret(VALUE))));
+        let mut call = stage.call(CallSecrets::of(secrets.collect()));
+        let mut request = call.request("POST", "/v1/a", text(r#"{"auth":{}}"#));
+        let headers = request.headers_mut();
+        headers.insert("content-type", "application/json".parse().unwrap());
+        let got = call.fetch(request).await.unwrap();
+        let received = stage.server.received();
+        assert!(received.contains(&seen), "{received}");
+        assert!(!got.all().contains(VALUE), "{got:?}");
+    }
+}
+
 #[tokio::test]
 async fn a_secret_goes_into_a_json_body() {
     let stage = Stage::echo().await;
