@@ -9,6 +9,7 @@ mod learning;
 mod load;
 mod nested;
 mod nets;
+mod outward;
 mod pinned;
 mod prepare;
 mod program;

@@ -5,6 +5,7 @@
 //! and fails the request, and the body under way with it.
 
 mod credentials;
+mod follow;
 mod requests;
 mod returned;
 

@@ -251,3 +251,12 @@ pub(super) fn header_bytes(headers: &HeaderMap) -> u64 {
         .fold(0_usize, usize::saturating_add);
     u64::try_from(bytes).unwrap_or(u64::MAX)
 }
+
+/// The length that the head of a message says its body has.
+pub(crate) fn content_length(headers: &HeaderMap) -> Option<u64> {
+    let mut said = headers.get_all(header::CONTENT_LENGTH).iter();
+    let (Some(length), None) = (said.next(), said.next()) else {
+        return None;
+    };
+    length.to_str().ok()?.parse().ok()
+}

@@ -27,20 +27,27 @@ mod meter;
 mod outgoing;
 mod pool;
 mod proxy;
+mod redirect;
 mod request;
 mod resolve;
+mod roots;
 mod target;
 #[cfg(test)]
 pub(crate) mod testing;
 mod wire;
 
+pub(crate) use connection::content_length;
 pub(crate) use error::{EgressError, LimitKind, Phase};
 pub(crate) use meter::Meter;
 pub(crate) use pool::PoolKey;
 pub use pool::PoolLimits;
-pub use proxy::{Proxy, ProxyError};
+pub use proxy::Proxy;
+#[cfg(any(test, feature = "test-support"))]
+pub use proxy::ProxyError;
+pub(crate) use redirect::{Hop, Trail};
 pub(crate) use request::Bounds;
 pub use resolve::Resolver;
+pub(crate) use roots::{CA_BYTES_MAX, RootsError, trust};
 pub(crate) use target::Target;
 
 /// How long the steps of a request may take where the tool sets no time of its own.

@@ -21,27 +21,30 @@ pub(super) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 pub(super) struct Outgoing {
     inner: UnsyncBoxBody<Bytes, BoxError>,
     exchange: Arc<Exchange>,
+    /// How much of it is left, where its length is known: then nobody asks whether there is more.
+    left: Option<u64>,
     whole: Arc<AtomicBool>,
 }
 
 impl Outgoing {
-    /// The body of a request of this exchange.
-    pub(super) fn new<B>(inner: B, exchange: &Arc<Exchange>) -> Self
+    /// The body of a request of this exchange, and its length where the request says it.
+    pub(super) fn new<B>(inner: B, length: Option<u64>, exchange: &Arc<Exchange>) -> Self
     where
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        let whole = Arc::new(AtomicBool::new(inner.is_end_stream()));
+        let whole = length == Some(0) || inner.is_end_stream();
         Self {
             inner: inner.map_err(Into::into).boxed_unsync(),
             exchange: Arc::clone(exchange),
-            whole,
+            left: length,
+            whole: Arc::new(AtomicBool::new(whole)),
         }
     }
 
     /// No body.
     pub(super) fn none(exchange: &Arc<Exchange>) -> Self {
-        Self::new(Empty::new(), exchange)
+        Self::new(Empty::new(), None, exchange)
     }
 
     /// Becomes true once the body has been sent to its end.
@@ -60,16 +63,22 @@ impl Body for Outgoing {
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = self.get_mut();
         let frame = ready!(Pin::new(&mut this.inner).poll_frame(cx));
-        match &frame {
-            None => this.whole.store(true, Ordering::Relaxed),
-            // Trailers come last.
-            Some(Ok(frame)) if frame.is_trailers() || this.inner.is_end_stream() => {
-                this.whole.store(true, Ordering::Relaxed);
+        let ended = match &frame {
+            None => true,
+            Some(Ok(frame)) => {
+                let bytes = frame.data_ref().map_or(0, Bytes::len);
+                let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+                this.left = this.left.map(|left| left.saturating_sub(bytes));
+                // Trailers come last.
+                this.left == Some(0) || frame.is_trailers() || this.inner.is_end_stream()
             }
-            Some(Ok(_)) => {}
             Some(Err(_)) => {
                 this.exchange.stop(EgressError::RequestAborted);
+                false
             }
+        };
+        if ended {
+            this.whole.store(true, Ordering::Relaxed);
         }
         Poll::Ready(frame)
     }

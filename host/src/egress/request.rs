@@ -19,7 +19,7 @@ use tokio::time::{Instant, timeout_at};
 use super::{
     Egress,
     connect::connect,
-    connection::{Connection, Unanswered, header_bytes},
+    connection::{Connection, Unanswered, content_length, header_bytes},
     error::{EgressError, Phase},
     inbound::Inbound,
     lease::{Home, Lease, Watch},
@@ -99,7 +99,8 @@ impl Egress {
             bounds,
             exchange,
         };
-        let mut request = request.map(|body| Outgoing::new(body, &sending.exchange));
+        let length = content_length(request.headers());
+        let mut request = request.map(|body| Outgoing::new(body, length, &sending.exchange));
         sending.sent = request.body().whole();
         let again = sending.repeatable(&request);
         if let Some(connection) = sending.waiting().await {

@@ -34,6 +34,7 @@ use super::{Egress, EgressOptions, Resolver, Timeouts};
 
 pub(crate) mod client;
 pub(crate) mod http2;
+pub(crate) mod proxy;
 
 /// Answers with what was written down, and keeps what it was asked. A name with several answers gives them in turn.
 #[derive(Default)]

@@ -5,8 +5,8 @@ use std::{path::PathBuf, sync::Arc};
 use toolcell_policy::{Isolation, Layers, Lock};
 
 use super::{
-    Approver, Learning, Shared, ToolHost, approval::AnyApprover, load::refuse, prepare::Isolating,
-    records::Recording, tokens::Endpoints,
+    Approver, Learning, Shared, ToolHost, approval::AnyApprover, load::refuse, outward,
+    prepare::Isolating, records::Recording, tokens::Endpoints,
 };
 use crate::{
     Error, ErrorKind, Result,
@@ -187,7 +187,11 @@ impl ToolHostBuilder {
         self.roots.protected.extend(self.engine.cache_dir.clone());
         self.roots.protected.extend(self.scratch.clone());
         self.roots.scratch = self.scratch.map(|path| Arc::new(ScratchHome::new(path)));
-        let egress = Egress::new(self.egress).map_err(|error| {
+        let (egress, authorities) =
+            outward::options(self.egress, &self.layers.egress(), self.base_dir.as_deref())?;
+        // Who may write them says whom the next host trusts.
+        self.roots.protected.extend(authorities);
+        let egress = Egress::new(egress).map_err(|error| {
             Error::new(
                 ErrorKind::Internal,
                 "the way out to the network cannot be set up",

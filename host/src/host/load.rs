@@ -252,24 +252,27 @@ impl Shared {
 
     /// A path of a policy, from the directory that it is meant from.
     fn absolute(&self, path: &str, base: Option<&str>) -> Result<PathBuf> {
-        let absolute = self
-            .base_dir
-            .iter()
-            .map(PathBuf::as_path)
-            .chain(base.map(Path::new))
-            .fold(PathBuf::new(), |all, part| all.join(part))
-            .join(path);
-        if absolute.is_absolute() {
-            return Ok(absolute);
-        }
-        Err(Error::new(
-            ErrorKind::InvalidPolicy,
-            format!("`{path}` is a relative path, and no directory is known that it starts from"),
-        )
-        .with_help(
-            "Write an absolute path, or tell `Policy::with_base` or `ToolHostBuilder::base_dir`.",
-        ))
+        absolute(self.base_dir.as_deref(), path, base)
     }
+}
+
+/// A path of a policy, from the directory that it is meant from; `outer` is where a relative one of those starts.
+pub(super) fn absolute(outer: Option<&Path>, path: &str, base: Option<&str>) -> Result<PathBuf> {
+    let absolute = outer
+        .into_iter()
+        .chain(base.map(Path::new))
+        .fold(PathBuf::new(), |all, part| all.join(part))
+        .join(path);
+    if absolute.is_absolute() {
+        return Ok(absolute);
+    }
+    Err(Error::new(
+        ErrorKind::InvalidPolicy,
+        format!("`{path}` is a relative path, and no directory is known that it starts from"),
+    )
+    .with_help(
+        "Write an absolute path, or tell `Policy::with_base` or `ToolHostBuilder::base_dir`.",
+    ))
 }
 
 /// Fails with everything that is wrong in policies.

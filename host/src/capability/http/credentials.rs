@@ -27,6 +27,7 @@ use http_body_util::{BodyExt as _, Full};
 use toolcell_policy::{SecretGrant, SecretPlace};
 use wasmtime_wasi_http::{Error, WasiBody};
 
+use super::follow::Carries;
 use crate::{
     ErrorKind,
     egress::Target,
@@ -63,6 +64,8 @@ pub(super) struct Credentials {
     along: Vec<usize>,
     /// The rule of a secret whose destination this is.
     here: Option<String>,
+    /// Whether the values go along. A request that a server asked for carries none, and may fill no place of theirs.
+    carries: Carries,
 }
 
 /// Hears of a refusal that comes while a body is on its way.
@@ -118,7 +121,12 @@ pub(super) struct Laden {
 
 impl Credentials {
     /// The secrets of a call that belong to this request.
-    pub(super) fn of(secrets: &Arc<CallSecrets>, method: &Method, target: &Target) -> Self {
+    pub(super) fn of(
+        secrets: &Arc<CallSecrets>,
+        method: &Method,
+        target: &Target,
+        carries: Carries,
+    ) -> Self {
         let everywhere = secrets.lacks(Weakness::EveryDestination);
         let goes_along =
             |bound: &BoundSecret| everywhere || bound.grant.applies(method.as_str(), target.url());
@@ -132,6 +140,7 @@ impl Credentials {
                 .at(target.url())
                 .next()
                 .map(|bound| bound.grant.rule.to_string()),
+            carries,
             secrets: Arc::clone(secrets),
         }
     }
@@ -199,7 +208,8 @@ impl Credentials {
             headers.insert(header::ACCEPT_ENCODING, plain);
         }
         let mut watched = Vec::new();
-        for (place, bound) in self.along() {
+        let carries = self.carries == Carries::Secrets;
+        for (place, bound) in self.along().filter(|_| carries) {
             let Some(secret) = value(bound, deadline).await? else {
                 continue;
             };

@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use futures_util::future::BoxFuture;
-use http::{Method, Request, Uri};
+use http::{Method, Request, Uri, header::LOCATION};
 use http_body_util::BodyExt;
 use tokio::sync::Semaphore;
 use toolcell_policy::{Access, Effect, Endpoint, NetGrant};
@@ -15,6 +15,7 @@ use wasmtime_wasi_http::{Error, RequestOptions, WasiBody};
 use super::{
     HttpOptions, HttpUsage, Network, Sent,
     credentials::{Credentials, Hears, Laden, Refusal, Used},
+    follow::{Answer, Carries},
     returned::Searching,
 };
 use crate::{
@@ -32,6 +33,14 @@ pub(crate) struct Requests {
     connections: Arc<Semaphore>,
     attempts: AtomicU32,
     sent: AtomicU32,
+}
+
+/// A request that may be sent.
+pub(super) struct Decided {
+    /// Where to.
+    pub(super) target: Target,
+    /// Whether the rule names its host as one that may lead to special addresses.
+    special: bool,
 }
 
 impl Network for Requests {
@@ -64,17 +73,30 @@ impl Requests {
         }
     }
 
-    async fn attempt(
+    /// Counts a request, reads its address and decides.
+    pub(super) async fn admit(&self, method: &Method, uri: &Uri) -> Result<Decided, Error> {
+        self.count()?;
+        let (target, special) = self.decide(method, uri).await?;
+        Ok(Decided { target, special })
+    }
+
+    /// How many redirects of a request are followed without the tool.
+    pub(super) fn redirects(&self, method: &Method, target: &Target) -> u8 {
+        let grants = &self.options.grants;
+        grants.redirects(method.as_str(), target.url())
+    }
+
+    /// Sends one request that was decided on, and answers with the head of its response.
+    pub(super) async fn one(
         self: Arc<Self>,
         request: Request<WasiBody>,
-        options: RequestOptions,
-    ) -> Result<Sent, Error> {
-        self.count()?;
-        let limits = self.options.grants.limits().clone();
-        let (target, special) = self.decide(request.method(), request.uri()).await?;
+        options: &RequestOptions,
+        Decided { target, special }: Decided,
+        carries: Carries,
+    ) -> Result<Answer, Error> {
         let access = access(request.method(), target.without_query());
         let secrets = &self.options.secrets;
-        let credentials = Credentials::of(secrets, request.method(), &target);
+        let credentials = Credentials::of(secrets, request.method(), &target, carries);
         credentials
             .check(request.headers(), &target)
             .map_err(|refusal| self.refuse(&access, refusal))?;
@@ -98,22 +120,14 @@ impl Requests {
         self.sent.fetch_add(1, Ordering::Relaxed);
         let reached = format!("{}:{}", target.host(), target.port());
         self.options.recorder.reach(&reached);
-        let bounds = Bounds {
-            deadline: self.options.deadline.into(),
-            connect: options.connect_timeout,
-            first_byte: options.first_byte_timeout,
-            between_bytes: options.between_bytes_timeout,
-            response_bytes: limits.response,
-            header_bytes: limits.headers,
-            special,
-            pool: Some(self.owner(&used)),
-        };
+        let bounds = self.bounds(options, special, &used);
         let sent = self
             .options
             .egress
             .send(&target, request, bounds, &self.meter)
             .await;
         let (response, driver) = sent.map_err(|error| self.tell(&access, error))?;
+        let location = response.headers().get(LOCATION).cloned();
         credentials.answered(&used, response.status());
         let (reading, driving) = (Arc::clone(&self), self);
         let (read_access, drive_access) = (access.clone(), access);
@@ -136,7 +150,25 @@ impl Requests {
                 .await
                 .map_err(|error| driving.tell(&drive_access, error))
         };
-        Ok((response, Box::new(driver)))
+        Ok(Answer {
+            response,
+            driver: Box::new(driver),
+            location,
+        })
+    }
+
+    fn bounds(&self, options: &RequestOptions, special: bool, used: &Used) -> Bounds {
+        let limits = self.options.grants.limits();
+        Bounds {
+            deadline: self.options.deadline.into(),
+            connect: options.connect_timeout,
+            first_byte: options.first_byte_timeout,
+            between_bytes: options.between_bytes_timeout,
+            response_bytes: limits.response,
+            header_bytes: limits.headers,
+            special,
+            pool: Some(self.owner(used)),
+        }
     }
 
     /// Refused requests count too: a tool that only probes has to come to an end.

@@ -1,3 +1,4 @@
+mod follow;
 mod secrets;
 
 use std::{pin::Pin, sync::Mutex, time::Duration};
