@@ -1,8 +1,26 @@
 //! Finds the values of secrets in what passes, whatever form they have, and puts `[secret NAME]` in their place.
+//!
+//! [`forms`] lists what is found, and says what is not. A text is read in every way that escapes and gaps allow
+//! ([`scan`]), in one pass and in time proportional to its length, and comes out the same however it is cut into pieces.
+//! What lies outside of a hit stays as it is, byte for byte.
+//!
+//! The forms are overwritten when the search is dropped. The automaton's own tables are not, since they belong to a
+//! library: they have the first eight bytes of each form, and so up to eight bytes from either end of a value.
+
+mod forms;
+mod json;
+mod reading;
+mod scan;
+mod search;
+mod stream;
+#[cfg(test)]
+mod tests;
 
 use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
-use serde_json::Value;
+use scan::{Hit, Scan};
+use search::Search;
+pub(crate) use stream::RedactStream;
 
 use super::Secret;
 
@@ -39,106 +57,150 @@ impl Hits {
 /// Searches for a fixed set of secrets.
 #[derive(Default)]
 pub(crate) struct Redactor {
-    patterns: Vec<(String, zeroize::Zeroizing<Vec<u8>>)>,
+    /// The name of each secret, and what stands in its place.
+    names: Vec<(String, String)>,
+    search: Option<Search>,
 }
 
 impl Redactor {
     /// Prepares the search for these secrets, each with the name that stands in its place.
     pub(crate) fn new<'a>(secrets: impl IntoIterator<Item = (&'a str, &'a Secret)>) -> Self {
-        let pattern =
-            |(name, secret): (&str, &Secret)| (name.to_owned(), secret.expose().to_vec().into());
-        Self {
-            patterns: secrets.into_iter().map(pattern).collect(),
-        }
+        let secrets = secrets.into_iter();
+        Self::of_values(secrets.map(|(name, secret)| (name, secret.expose())))
+    }
+
+    fn of_values<'a>(secrets: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> Self {
+        Self::with_table(secrets, search::TABLE_BYTES_MAX)
+    }
+
+    fn with_table<'a>(
+        secrets: impl IntoIterator<Item = (&'a str, &'a [u8])>,
+        table_bytes_max: usize,
+    ) -> Self {
+        let (names, values): (Vec<&str>, Vec<&[u8]>) = secrets.into_iter().unzip();
+        let mut redactor = Self {
+            names: Vec::new(),
+            search: Search::new(&values, table_bytes_max),
+        };
+        let places = names.iter().enumerate();
+        let places = places.map(|(index, name)| redactor.place(index, name));
+        redactor.names = names
+            .iter()
+            .map(|name| (*name).to_owned())
+            .zip(places.collect::<Vec<_>>())
+            .collect();
+        redactor
+    }
+
+    /// What stands in the place of a secret: nothing that has the value of one.
+    fn place(&self, index: usize, name: &str) -> String {
+        let mut places = [
+            format!("[secret {name}]"),
+            format!("[secret {}]", index + 1),
+            "[secret]".to_owned(),
+        ]
+        .into_iter();
+        places
+            .find(|place| self.found(place.as_bytes()).is_empty())
+            .unwrap_or_default()
     }
 
     /// Whether there is nothing to search for.
     pub(crate) fn is_empty(&self) -> bool {
-        self.patterns.is_empty()
+        self.search.is_none()
+    }
+
+    fn found(&self, bytes: &[u8]) -> Vec<Hit> {
+        let Some(search) = &self.search else {
+            return Vec::new();
+        };
+        let mut scan = Scan::new(search);
+        scan.run(search, bytes, 0, true);
+        std::mem::take(scan.hits())
     }
 
     /// Bytes without any secret.
     pub(crate) fn bytes<'a>(&self, bytes: &'a [u8], hits: &mut Hits) -> Cow<'a, [u8]> {
-        let mut bytes = Cow::Borrowed(bytes);
-        for (name, pattern) in &self.patterns {
-            while let Some(at) = bytes
-                .windows(pattern.len())
-                .position(|window| window == pattern.as_slice())
-            {
-                let place = format!("[secret {name}]");
-                bytes
-                    .to_mut()
-                    .splice(at..at + pattern.len(), place.into_bytes());
-                hits.add(name, 1);
-            }
+        let mut found = self.found(bytes);
+        if found.is_empty() {
+            return Cow::Borrowed(bytes);
         }
-        bytes
+        let mut clean = Vec::with_capacity(bytes.len());
+        let end = bytes.len();
+        self.replace(bytes, 0, &mut found, end, &mut clean, hits);
+        Cow::Owned(clean)
     }
 
     /// A text without any secret.
     pub(crate) fn text<'a>(&self, text: &'a str, hits: &mut Hits) -> Cow<'a, str> {
         match self.bytes(text.as_bytes(), hits) {
             Cow::Borrowed(_) => Cow::Borrowed(text),
-            Cow::Owned(bytes) => Cow::Owned(String::from_utf8_lossy(&bytes).into_owned()),
-        }
-    }
-
-    /// Takes every secret out of a value: its texts, and the names of its members.
-    pub(crate) fn json(&self, value: &mut Value, hits: &mut Hits) {
-        match value {
-            Value::String(text) => {
-                if let Cow::Owned(clean) = self.text(text, hits) {
-                    *text = clean;
-                }
-            }
-            Value::Array(items) => items.iter_mut().for_each(|item| self.json(item, hits)),
-            Value::Object(members) => {
-                let old = std::mem::take(members);
-                for (name, mut value) in old {
-                    self.json(&mut value, hits);
-                    members.insert(self.text(&name, hits).into_owned(), value);
-                }
-            }
-            Value::Null | Value::Bool(_) | Value::Number(_) => {}
+            Cow::Owned(bytes) => Cow::Owned(
+                String::from_utf8(bytes)
+                    .unwrap_or_else(|bytes| String::from_utf8_lossy(bytes.as_bytes()).into_owned()),
+            ),
         }
     }
 
     /// A search of bytes that come in pieces.
     pub(crate) fn stream(self: &Arc<Self>) -> RedactStream {
-        RedactStream {
-            redactor: Arc::clone(self),
-            held: Vec::new(),
-            hits: Hits::default(),
+        RedactStream::new(self)
+    }
+
+    /// Appends the bytes, the first of which stands at `base`, up to the place `safe`, or to the beginning of what was found
+    /// but may go on after it. Everything that was found is replaced. Gives the place up to which that is done.
+    fn replace(
+        &self,
+        bytes: &[u8],
+        base: usize,
+        found: &mut Vec<Hit>,
+        safe: usize,
+        clean: &mut Vec<u8>,
+        hits: &mut Hits,
+    ) -> usize {
+        // Of two that begin at one place the longer comes first.
+        found.sort_unstable_by_key(|hit| (hit.start, usize::MAX - hit.end, hit.secret));
+        let part = |from: usize, to: usize| bytes.get(from - base..to - base).unwrap_or(&[]);
+        let (mut done, mut used) = (base, 0);
+        while let Some(first) = found.get(used).filter(|hit| hit.start < safe) {
+            // What overlaps is one place.
+            let (start, mut end, mut count) = (first.start, first.end, 1);
+            while let Some(hit) = found.get(used + count).filter(|hit| hit.start < end) {
+                end = end.max(hit.end);
+                count += 1;
+            }
+            clean.extend_from_slice(part(done, start));
+            if end > safe {
+                found.drain(..used);
+                return start;
+            }
+            self.name(found.get(used..used + count).unwrap_or(&[]), clean, hits);
+            (done, used) = (end, used + count);
         }
-    }
-}
-
-/// A search of bytes that come in pieces: what could be the beginning of a secret is held back until more is known.
-pub(crate) struct RedactStream {
-    redactor: Arc<Redactor>,
-    held: Vec<u8>,
-    hits: Hits,
-}
-
-impl RedactStream {
-    /// Takes the next piece, and gives what can be passed on.
-    pub(crate) fn push(&mut self, piece: &[u8]) -> Vec<u8> {
-        self.held.extend_from_slice(piece);
-        let clean = self.redactor.bytes(&self.held, &mut self.hits).into_owned();
-        let longest = self.redactor.patterns.iter().map(|(_, it)| it.len()).max();
-        let keep = longest.unwrap_or(1).saturating_sub(1).min(clean.len());
-        let (pass, hold) = clean.split_at(clean.len() - keep);
-        self.held = hold.to_vec();
-        pass.to_vec()
+        clean.extend_from_slice(part(done, safe));
+        found.drain(..used);
+        safe
     }
 
-    /// Gives what was held back, once nothing comes any more.
-    pub(crate) fn finish(&mut self) -> Vec<u8> {
-        std::mem::take(&mut self.held)
-    }
-
-    /// What was found so far.
-    pub(crate) fn hits(&self) -> &Hits {
-        &self.hits
+    /// Writes what stands in the place of hits that overlap, and counts their secrets.
+    fn name(&self, overlapping: &[Hit], clean: &mut Vec<u8>, hits: &mut Hits) {
+        let mut counted: Vec<usize> = Vec::new();
+        let mut named_up_to = 0;
+        for hit in overlapping {
+            let Some((name, place)) = self.names.get(hit.secret) else {
+                continue;
+            };
+            // One that lies within another is not told of.
+            let inside = hit.end <= named_up_to;
+            named_up_to = named_up_to.max(hit.end);
+            if counted.contains(&hit.secret) {
+                continue;
+            }
+            counted.push(hit.secret);
+            hits.add(name, 1);
+            if !inside {
+                clean.extend_from_slice(place.as_bytes());
+            }
+        }
     }
 }
