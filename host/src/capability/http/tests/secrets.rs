@@ -10,11 +10,14 @@ use toolcell_policy::{SecretGrant, SecretPlace, SecretSource};
 
 use super::{super::returned::Searching, *};
 use crate::{
-    egress::testing::Authority,
+    egress::testing::{
+        Authority,
+        http2::{Http2Server, Says},
+    },
     secrets::{Secret, SecretError, TokenSource, Weakness},
 };
 
-const VALUE: &str = "s3Kw8t/Vqxue+42=";
+const VALUE: &str = "Zq8h/Wv+k4Lx7Rm=";
 
 /// A server that answers as the test says, whatever is asked, and the calls that go there.
 struct Stage {
@@ -43,7 +46,11 @@ impl Stage {
     }
 
     fn grant(&self, place: SecretPlace, scope: &str) -> SecretGrant {
-        let to = format!("https://server.test:{}", self.server.port());
+        Self::grant_at(self.server.port(), place, scope)
+    }
+
+    fn grant_at(port: u16, place: SecretPlace, scope: &str) -> SecretGrant {
+        let to = format!("https://server.test:{port}");
         let grants = grants(&format!("to = \"{to}\"{scope}"), "");
         let net = &grants.net()[0];
         SecretGrant {
@@ -67,16 +74,24 @@ impl Stage {
     }
 
     fn call_within(&self, secrets: CallSecrets, time: Duration) -> SecretCall {
+        Self::call_at(self.server.port(), &self.authority, secrets, time)
+    }
+
+    fn call_at(
+        port: u16,
+        authority: &Authority,
+        secrets: CallSecrets,
+        time: Duration,
+    ) -> SecretCall {
         let names = Names::default()
             .with("server.test", &[&["127.0.0.1"]])
             .with("other.test", &[&["127.0.0.1"]]);
         let recorder = Recorder::new(CallId::new("call_1"), None);
-        let port = self.server.port();
         let requests = Requests::new(HttpOptions {
             tenant: None,
             secrets: Arc::new(secrets),
             grants: wide(port),
-            egress: Arc::new(egress(Arc::new(names), self.authority.roots())),
+            egress: Arc::new(egress(Arc::new(names), authority.roots())),
             deadline: Instant::now() + time,
             recorder: recorder.clone(),
             approver: None,
@@ -244,11 +259,11 @@ async fn a_secret_goes_where_its_binding_says() {
         (header("x-key", "k="), format!("\r\nx-key: k={VALUE}\r\n")),
         (
             basic(),
-            "\r\nauthorization: Basic bWU6czNLdzh0L1ZxeHVlKzQyPQ==\r\n".to_owned(),
+            "\r\nauthorization: Basic bWU6WnE4aC9XditrNEx4N1JtPQ==\r\n".to_owned(),
         ),
         (
             query(),
-            "GET /a?b=c&api_key=s3Kw8t%2FVqxue%2B42%3D HTTP/1.1\r\n".to_owned(),
+            "GET /a?b=c&api_key=Zq8h%2FWv%2Bk4Lx7Rm%3D HTTP/1.1\r\n".to_owned(),
         ),
     ] {
         let stage = Stage::echo().await;
@@ -273,11 +288,11 @@ async fn a_policy_in_its_own_words_binds_a_secret() {
         ),
         (
             "basic = \"me\"",
-            "authorization: Basic bWU6czNjcjN0L1ZhbHVlKzQyPQ==\r\n".to_owned(),
+            "authorization: Basic bWU6WnE4aC9XditrNEx4N1JtPQ==\r\n".to_owned(),
         ),
         (
             "query = \"api_key\"",
-            "POST /v1/a?api_key=s3cr3t%2FValue%2B42%3D HTTP/1.1\r\n".to_owned(),
+            "POST /v1/a?api_key=Zq8h%2FWv%2Bk4Lx7Rm%3D HTTP/1.1\r\n".to_owned(),
         ),
         (
             "json = \"/auth/token\"",
@@ -315,14 +330,14 @@ async fn a_secret_goes_into_a_json_body() {
     for (body, sent) in [
         (
             text(r#"{"auth":{"token":"?"},"n":1}"#),
-            r#"{"auth":{"token":"s3Kw8t/Vqxue+42="},"n":1}"#,
+            r#"{"auth":{"token":"Zq8h/Wv+k4Lx7Rm="},"n":1}"#,
         ),
         (
             frames(vec![
                 Frame::data(Bytes::from_static(br#"{"auth":"#)),
                 Frame::data(Bytes::from_static(br"{}}")),
             ]),
-            r#"{"auth":{"token":"s3Kw8t/Vqxue+42="}}"#,
+            r#"{"auth":{"token":"Zq8h/Wv+k4Lx7Rm="}}"#,
         ),
     ] {
         let mut call = stage.call(stage.bound(json("/auth/token")));
@@ -674,24 +689,73 @@ async fn a_value_that_is_fetched_while_a_body_comes_is_found_in_the_rest_of_it()
     let mut body = response.into_body();
     // Longer than anything that is held back.
     let quiet: &str = Box::leak(".".repeat(8192).into_boxed_str());
-    for piece in [quiet, VALUE, quiet, "s3cr3t"] {
+    for piece in [quiet, VALUE, quiet, "Zq8h"] {
         server.send(piece).unwrap();
     }
     let first = body.frame().await.unwrap().unwrap().into_data().unwrap();
-    secrets.learn("FETCHED", secret("another/value*77"));
-    for piece in ["/Value+42=", quiet, "another", "/value*77", quiet] {
+    secrets.learn("FETCHED", secret("Tb5y/Ug9*e1Nc3Jp"));
+    for piece in ["/Wv+k4Lx7Rm=", quiet, "Tb5y", "/Ug9*e1Nc3Jp", quiet] {
         server.send(piece).unwrap();
     }
     drop(server);
     let mut all = first.to_vec();
     all.extend_from_slice(&body.collect().await.unwrap().to_bytes());
     let all = String::from_utf8(all).unwrap();
-    assert!(!all.contains(VALUE) && !all.contains("value*77"));
+    assert!(!all.contains(VALUE) && !all.contains("Ug9*e1Nc3Jp"));
     assert_eq!(all.matches("[secret TOKEN]").count(), 2);
     assert_eq!(all.matches("[secret FETCHED]").count(), 1);
     assert_eq!(all.matches('.').count(), 4 * 8192);
     let redactions = recorder.snapshot().redactions;
     assert_eq!((redactions["TOKEN"], redactions["FETCHED"]), (2, 1));
+}
+
+#[tokio::test]
+async fn it_is_the_same_in_http2() {
+    let authority = Authority::new();
+    let pieces = VALUE.bytes().map(|byte| Bytes::from(vec![byte]));
+    let mut answer = Response::new(pieces.collect());
+    let headers: &mut HeaderMap = answer.headers_mut();
+    headers.insert("x-echo", VALUE.parse().unwrap());
+    headers.insert("content-length", VALUE.len().into());
+    let mut trailers = HeaderMap::new();
+    trailers.insert("x-end", VALUE.parse().unwrap());
+    let says = Says::Whole(answer, trailers);
+    let server = Http2Server::start(&authority, says).await;
+    let port = server.address.port();
+    let call = |place| {
+        let grant = Stage::grant_at(port, place, ", methods = [\"GET\", \"POST\"]");
+        let secrets = CallSecrets::of(vec![(grant, Some(secret(VALUE)))]);
+        Stage::call_at(port, &authority, secrets, PLENTY)
+    };
+    let mut first = call(query());
+    let mut request = first.request("GET", "/a", text(""));
+    let headers = request.headers_mut();
+    headers.insert("accept-encoding", "br".parse().unwrap());
+    let got = first.fetch(request).await.unwrap();
+    let heard = server.heard().remove(0).head;
+    assert_eq!(
+        heard.uri().path_and_query().unwrap().as_str(),
+        "/a?api_key=Zq8h%2FWv%2Bk4Lx7Rm%3D"
+    );
+    assert_eq!(heard.headers()["accept-encoding"], "identity");
+    assert!(!got.all().contains(VALUE), "{got:?}");
+    assert_eq!(
+        (got.text(), first.redactions()),
+        ("[secret TOKEN]".into(), 3)
+    );
+    assert!(!got.headers.contains_key("content-length"));
+
+    let mut second = call(header("x-key", ""));
+    let mut trailers = HeaderMap::new();
+    trailers.insert("x-key", "own-value".parse().unwrap());
+    let body = frames(vec![
+        Frame::data(Bytes::from_static(b"body")),
+        Frame::trailers(trailers),
+    ]);
+    let request = second.request("POST", "/", body);
+    second.fetch(request).await.unwrap_err();
+    assert!(second.denial().reason.contains("among the trailers"));
+    assert!(server.heard().is_empty());
 }
 
 #[tokio::test]
@@ -876,7 +940,7 @@ async fn an_error_of_the_way_out_does_not_show_the_address_with_the_secret() {
     let error = call.get("/a").await.unwrap_err();
     let told = format!("{error:?} {error} {:?}", call.recorder.snapshot());
     assert!(
-        told.contains("server.test") && !told.contains("s3Kw8t"),
+        told.contains("server.test") && !told.contains("Zq8h"),
         "{told}"
     );
 }
