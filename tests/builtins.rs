@@ -10,10 +10,18 @@
 #[path = "builtins/client.rs"]
 mod client;
 mod common;
+#[path = "builtins/credentials.rs"]
+mod credentials;
 #[path = "builtins/double.rs"]
 mod double;
+#[path = "builtins/github.rs"]
+mod github;
 #[path = "builtins/http.rs"]
 mod http;
+#[path = "builtins/merging.rs"]
+mod merging;
+#[path = "builtins/search.rs"]
+mod search;
 
 use std::{fs, path::Path};
 
@@ -72,8 +80,12 @@ const ALL: &str = r#"
     from = "builtin:fetch"
     [tool.files]
     from = "builtin:files"
+    [tool.github]
+    from = "builtin:github"
     [tool.http]
     from = "builtin:http"
+    [tool.search]
+    from = "builtin:search"
     [tool.time]
     from = "builtin:time"
 "#;
@@ -91,7 +103,22 @@ async fn every_tool_has_its_public_name_a_description_and_a_schema() {
         "files_read",
         "files_search",
         "files_write",
+        "github_branch-create",
+        "github_branch-list",
+        "github_comment-create",
+        "github_commit",
+        "github_file-read",
+        "github_issue-create",
+        "github_issue-get",
+        "github_issue-list",
+        "github_issue-update",
+        "github_pull-comment",
+        "github_pull-create",
+        "github_pull-get",
+        "github_pull-list",
+        "github_search",
         "http",
+        "search",
         "time_convert",
         "time_difference",
         "time_now",

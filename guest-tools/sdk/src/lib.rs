@@ -31,6 +31,7 @@
 extern crate self as toolcell_guest;
 
 mod answer;
+pub mod base64;
 #[doc(hidden)]
 pub mod bindings;
 mod error;

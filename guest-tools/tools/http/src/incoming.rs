@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use toolcell_guest::Result;
 use toolcell_guest::http::{Response, Url};
 use toolcell_guest::serde_json::{self, Value};
+use toolcell_guest::{Result, base64};
 
+use crate::Answer;
 use crate::limits::JSON_DEPTH;
-use crate::{Answer, base64};
 
 pub(crate) fn answer(asked: &str, response: &Response, max_bytes: usize) -> Result<Answer> {
     // One byte more than is wanted tells whether there is more.

@@ -3,7 +3,6 @@
 //! The body to send is chosen from three arguments (`outgoing`), the one that came becomes JSON, text or
 //! base64 (`incoming`).
 
-mod base64;
 mod incoming;
 mod limits;
 mod outgoing;
@@ -24,6 +23,11 @@ package! {
             to = "any",
             methods = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"],
             why = "send the requests the model asks for",
+        }],
+        secrets = [{
+            name = "HTTP_TOKEN",
+            to = "any",
+            why = "a credential for the one server that the operator chooses",
         }],
     },
 }

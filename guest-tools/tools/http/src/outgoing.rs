@@ -2,9 +2,9 @@
 
 use toolcell_guest::http::Request;
 use toolcell_guest::serde_json::Value;
-use toolcell_guest::{Error, Result};
+use toolcell_guest::{Error, Result, base64};
 
-use crate::{Method, base64};
+use crate::Method;
 
 /// At most one of three.
 #[derive(Debug, PartialEq)]

@@ -1,9 +1,17 @@
-//! Standard base64 with padding (RFC 4648, section 4).
+//! Bytes in JSON: standard base64 with padding (RFC 4648, section 4).
+//!
+//! ```
+//! use toolcell_guest::base64;
+//!
+//! assert_eq!(base64::encode(b"sand"), "c2FuZA==");
+//! assert_eq!(base64::decode("c2FuZA==").as_deref(), Some(b"sand".as_slice()));
+//! ```
 
 const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
-/// Bytes as text.
-pub(crate) fn encode(bytes: &[u8]) -> String {
+/// Bytes as text, in one line.
+#[must_use]
+pub fn encode(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
     for chunk in bytes.chunks(3) {
         let byte = |at: usize| u32::from(chunk.get(at).copied().unwrap_or_default());
@@ -17,8 +25,10 @@ pub(crate) fn encode(bytes: &[u8]) -> String {
     text
 }
 
-/// The bytes that a text stands for; `None` where it is not exactly that.
-pub(crate) fn decode(text: &str) -> Option<Vec<u8>> {
+/// The bytes that a text stands for; `None` where it is not exactly that. Blanks at both ends do not
+/// matter, blanks and line breaks inside do.
+#[must_use]
+pub fn decode(text: &str) -> Option<Vec<u8>> {
     let text = text.trim().as_bytes();
     if !text.len().is_multiple_of(4) {
         return None;
