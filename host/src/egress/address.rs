@@ -76,6 +76,16 @@ const V6_BLOCKS: &[(Ipv6Addr, u32, Reach)] = &[
         METADATA,
     ),
     (
+        Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x23),
+        128,
+        METADATA,
+    ),
+    (
+        Ipv6Addr::new(0xfd00, 0x42, 0, 0, 0, 0, 0, 0x42),
+        128,
+        METADATA,
+    ),
+    (
         Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254),
         128,
         METADATA,

@@ -1,4 +1,5 @@
 mod follow;
+mod pooled;
 mod secrets;
 
 use std::{pin::Pin, sync::Mutex, time::Duration};

@@ -68,10 +68,13 @@ const IPV6: &[&str] = &[
 const METADATA: &[&str] = &[
     "169.254.169.254",
     "169.254.170.2",
+    "169.254.170.23",
     "100.100.100.200",
     "192.0.0.192",
     "168.63.129.16",
     "fd00:ec2::254",
+    "fd00:ec2::23",
+    "fd00:42::42",
     "fd20:ce::254",
     "fe80::a9fe:a9fe",
 ];
@@ -223,6 +226,7 @@ fn carried(inner: Ipv4Addr) -> Vec<Ipv6Addr> {
     vec![
         inner.to_ipv6_mapped(),
         Ipv6Addr::new(0, 0, 0, 0, 0, 0, high, low),
+        Ipv6Addr::new(0, 0, 0, 0, 0xffff, 0, high, low),
         Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, high, low),
         Ipv6Addr::new(0x64, 0xff9b, 1, 0, 0, 0, high, low),
         Ipv6Addr::new(0x2002, high, low, 0, 0, 0, 0, 1),

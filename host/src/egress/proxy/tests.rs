@@ -218,3 +218,22 @@ async fn a_proxy_that_says_nothing_or_is_not_there_is_told_alike() {
     let told = [EgressError::Proxy, EgressError::Timeout(Phase::Connect)];
     assert!(told.contains(&error.unwrap_err()));
 }
+
+/// Runs other tests in a process of its own whose environment asks for no proxy, or for another one.
+#[test]
+fn the_environment_has_no_say_about_the_proxy() {
+    let test = "plain_http_goes_to_the_checked_address_too";
+    let other = "http://127.0.0.1:9";
+    let names = ["http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY"];
+    for (no, proxy) in [("*", ""), ("server.test", other)] {
+        let output = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", &format!("egress::proxy::tests::{test}")])
+            .envs(["no_proxy", "NO_PROXY"].map(|name| (name, no)))
+            .envs(names.map(|name| (name, proxy)))
+            .envs(["all_proxy", "ALL_PROXY"].map(|name| (name, proxy)))
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(said.contains("1 passed"), "{said}");
+    }
+}
