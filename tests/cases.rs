@@ -29,7 +29,7 @@ use common::{builder, guest, isolation, names, tests};
 use serde::Deserialize;
 use serde_json::Value;
 use toolcell::{
-    Policy, ToolCall, ToolResult,
+    CallContext, Policy, SessionId, ToolCall, ToolResult,
     audit::{FileAudit, verify_file},
 };
 
@@ -38,6 +38,8 @@ use toolcell::{
 struct Call {
     tool: String,
     input: Value,
+    /// Calls that name one are of this session.
+    session: Option<String>,
 }
 
 #[tokio::test]
@@ -101,8 +103,12 @@ async fn run(case: &Path, port: &str) -> String {
     for name in names(case).iter().filter(|name| name.starts_with("call")) {
         let call: Call =
             serde_json::from_str(&read(&case.join(format!("{name}.json")), port)).unwrap();
+        let context = CallContext {
+            session: call.session.as_deref().map(SessionId::new),
+            ..CallContext::default()
+        };
         let result = host
-            .call(ToolCall::new(call.tool, call.input))
+            .call_with(ToolCall::new(call.tool, call.input), &context)
             .await
             .unwrap();
         came += &told(&result);

@@ -5,6 +5,7 @@ mod arguments;
 mod builder;
 mod calling;
 mod help;
+mod labels;
 mod learning;
 mod load;
 mod nested;
@@ -27,10 +28,12 @@ pub use builder::ToolHostBuilder;
 pub use learning::Learning;
 pub use program::{WasiExit, WasiGrant, WasiProgram};
 
-use self::{approval::AnyApprover, load::Source, prepare::Isolating, records::Recording};
+use self::{
+    approval::AnyApprover, labels::Marks, load::Source, prepare::Isolating, records::Recording,
+};
 use crate::{
-    AdmissionReport, CallContext, EngineReport, Error, ErrorKind, Package, Result, ToolCall,
-    ToolResult,
+    AdmissionReport, CallContext, EngineReport, Error, ErrorKind, Package, Result, SessionId,
+    TenantId, ToolCall, ToolResult,
     admission::Admission,
     capability::{files::RootRules, tools::Nesting},
     confine::ConfinementReport,
@@ -52,6 +55,7 @@ pub struct ToolHost {
 struct Shared {
     engines: Engines,
     admission: Admission,
+    marks: Marks,
     layers: Layers,
     locks: Vec<Lock>,
     base_dir: Option<PathBuf>,
@@ -182,6 +186,27 @@ impl ToolHost {
     /// What the policy says about a tool that is loaded, by its public name.
     pub fn decision(&self, tool: &str) -> Option<Decision> {
         Some(self.shared.registry.get(tool)?.access.decision())
+    }
+
+    /// Says that a session is over. Until then, or until it was idle for a day, its host remembers what its tools did with
+    /// data, by the `reads` and `sends` of the policy.
+    pub fn forget_session(&self, tenant: Option<&TenantId>, session: &SessionId) {
+        let key = (tenant.cloned(), session.clone());
+        self.shared.marks.forget(&key);
+    }
+
+    /// Counts for the session of a context that a tool was called in it, without calling it: for a session that goes on
+    /// where another process, or another host, left it. What the tool does with data by `reads` and `sends` of the policy
+    /// counts from here on. A tool that is not loaded counts for nothing.
+    pub fn was_called(&self, tool: &str, context: &CallContext) {
+        let decision = self.decision(tool);
+        if let (Some(grants), Some(session)) = (
+            decision.as_ref().and_then(Decision::grants),
+            &context.session,
+        ) {
+            let key = (context.tenant.clone(), session.clone());
+            self.shared.marks.remember(&key, tool, grants.labels());
+        }
     }
 
     /// The policy in force.

@@ -16,6 +16,7 @@ mod cell;
 mod common;
 mod demo;
 mod help;
+mod labels;
 mod learn;
 mod lock;
 mod machine;

@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// A script of recorded turns: each is a text and the calls it asks for.
-fn script(turns: &[(&str, &[(&str, Value)])]) -> String {
+pub(crate) fn script(turns: &[(&str, &[(&str, Value)])]) -> String {
     let mut lines = String::new();
     for (number, (text, calls)) in turns.iter().enumerate() {
         let mut content = vec![json!({ "type": "text", "text": text })];

@@ -5,8 +5,8 @@ use std::{path::PathBuf, sync::Arc};
 use toolcell_policy::{Isolation, Layers, Lock};
 
 use super::{
-    Approver, Learning, Shared, ToolHost, approval::AnyApprover, load::refuse, outward,
-    prepare::Isolating, records::Recording, tokens::Endpoints,
+    Approver, Learning, Shared, ToolHost, approval::AnyApprover, labels::Marks, load::refuse,
+    outward, prepare::Isolating, records::Recording, tokens::Endpoints,
 };
 use crate::{
     Error, ErrorKind, Result,
@@ -217,6 +217,7 @@ impl ToolHostBuilder {
                     &self.layers.host_limits(),
                     self.engine.concurrency,
                 ),
+                marks: Marks::default(),
                 engines: Engines::new(self.engine)?,
                 layers: self.layers,
                 locks: self.locks,

@@ -11,6 +11,7 @@ use super::{
     approval::{Answer, Asking},
     arguments::Searched,
     help,
+    labels::{CallMarks, Pass},
     nested::Nested,
     nets::Net,
     records::{About, Pending},
@@ -27,7 +28,7 @@ use crate::{
     },
     engine::limits,
     registry::{Access, Tool},
-    sandbox::Setup,
+    sandbox::{Finished, Setup},
     secrets::{CallSecrets, Redaction, Tenant, Weakness},
     telemetry,
     text::escape_control,
@@ -135,6 +136,7 @@ impl Shared {
             about: &about,
             recorder: &recorder,
             tenant: &tenant,
+            marks: &self.marks.of_call(context),
         };
         let mut ended = match attempt.run(tool, &call, nesting).await {
             Ok(ended) => ended,
@@ -216,6 +218,7 @@ pub(super) struct Attempt<'a> {
     pub(super) about: &'a Arc<About>,
     pub(super) recorder: &'a Recorder,
     pub(super) tenant: &'a Arc<Tenant>,
+    pub(super) marks: &'a CallMarks,
 }
 
 impl Attempt<'_> {
@@ -245,8 +248,8 @@ impl Attempt<'_> {
         let checked = self.check_arguments(call, &mut searched, &asking);
         self.unless_stopped(None, checked).await??;
         check_input(&tool, &call.input)?;
-        let (roots, consented) = self
-            .unless_stopped(None, self.decide(&tool, &asking))
+        let (roots, pass, consented) = self
+            .unless_stopped(None, self.permit(&tool, &asking))
             .await??;
 
         let secrets = self.secrets(caller, &roots).await?;
@@ -267,6 +270,7 @@ impl Attempt<'_> {
         };
         let entering = admission.enter(caller, consented, deadline);
         let _place = self.unless_stopped(Some(deadline), entering).await??;
+        pass.admitted();
 
         let setup = Setup {
             roots,
@@ -277,7 +281,12 @@ impl Attempt<'_> {
             out_of_time,
             recorder: self.recorder.clone(),
             asker: self.shared.asks().then(|| Arc::new(asking) as _),
-            callee: Arc::new(Nested::new(self.shared, self.context, deadline)),
+            callee: Arc::new(Nested::new(
+                self.shared,
+                self.context,
+                self.marks.session(),
+                deadline,
+            )),
             nesting,
         };
         let name = &tool.definition.name;
@@ -285,19 +294,24 @@ impl Attempt<'_> {
             // A tool that may not be called was refused above.
             return Err(failure(ErrorKind::Internal, "the tool has no place to run"));
         };
-        let mut finished = executor.run(setup, name, input, &self.context.cancel).await;
+        let finished = executor.run(setup, name, input, &self.context.cancel).await;
+        Ok(self.ended(&tool, finished))
+    }
+
+    /// What is handed out of what came out of the sandbox.
+    fn ended(&self, tool: &Tool, mut finished: Finished<Vec<Content>>) -> Ended {
         if let Ok(content) = &mut finished.outcome {
             let mut net = Net::new(&self.shared.leaving(self.tenant));
             net.content(content);
             finished.record.redacted(net.hits());
         }
-        Ok(Ended {
+        Ended {
             outcome: finished
                 .outcome
-                .and_then(|content| check_output(&tool, content)),
+                .and_then(|content| check_output(tool, content)),
             usage: finished.usage,
             record: finished.record,
-        })
+        }
     }
 
     /// The secrets of the tool. A person may have to unlock something for them, which is not counted into its time.
@@ -368,6 +382,17 @@ impl Attempt<'_> {
                 Err(failure(ErrorKind::LimitTime, "the call was out of time before the tool began"))
             }
         }
+    }
+
+    /// As [`decide`](Self::decide), and what the tool does with data is counted for its session.
+    async fn permit(
+        &self,
+        tool: &Tool,
+        asking: &Asking,
+    ) -> Result<(Arc<FileRoots>, Pass, bool), Stop> {
+        let (roots, consented) = self.decide(tool, asking).await?;
+        let (pass, again) = self.mark(roots.grants().labels(), asking).await?;
+        Ok((roots, pass, consented || again))
     }
 
     /// The grants of the call and their directories, after asking where the policy says so, and whether somebody was.

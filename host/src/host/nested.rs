@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::Shared;
 use crate::{
-    CallContext, ErrorKind, ToolCall, ToolFailure, ToolResult, Usage,
+    CallContext, ErrorKind, SessionId, ToolCall, ToolFailure, ToolResult, Usage,
     capability::tools::{Callee, Nesting},
 };
 
@@ -17,11 +17,18 @@ pub(super) struct Nested {
 }
 
 impl Nested {
-    pub(super) fn new(shared: &Arc<Shared>, context: &CallContext, deadline: Instant) -> Self {
+    /// `session` is that of the caller: what it calls counts for it, too.
+    pub(super) fn new(
+        shared: &Arc<Shared>,
+        context: &CallContext,
+        session: &SessionId,
+        deadline: Instant,
+    ) -> Self {
         Self {
             shared: Arc::clone(shared),
             context: CallContext {
                 deadline: Some(deadline),
+                session: Some(session.clone()),
                 ..context.clone()
             },
         }

@@ -134,6 +134,7 @@ impl ToolHost {
             .await
             .map_err(|refusal| Error::new(ErrorKind::Busy, refusal.to_string()))?;
         let tenant = self.shared.keeper.tenant(context.tenant.as_ref());
+        let marks = self.shared.marks.of_call(context);
         let setup = Setup {
             roots,
             tenant: context.tenant.clone(),
@@ -144,7 +145,12 @@ impl ToolHost {
             recorder: Recorder::new(CallId::random(), context.events.clone())
                 .searching(self.shared.leaving(&tenant)),
             asker: None,
-            callee: Arc::new(Nested::new(&self.shared, context, deadline)),
+            callee: Arc::new(Nested::new(
+                &self.shared,
+                context,
+                marks.session(),
+                deadline,
+            )),
             nesting: Nesting::top(),
         };
         let cancel = &context.cancel;

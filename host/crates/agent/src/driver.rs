@@ -143,6 +143,10 @@ impl Agent {
         let mut run = resumed.run;
         run.change_settings(self.settings());
         let mut session = Session::new(self, context, run, Some(transcript));
+        let before = session.call_context();
+        for tool in &resumed.called {
+            self.runner.was_called(tool, &before);
+        }
         session.drive(Some(resumed.interrupted)).await
     }
 

@@ -54,6 +54,12 @@ pub trait ToolRunner: Send + Sync {
     fn redaction(&self) -> Redaction {
         Redaction::new()
     }
+
+    /// Hears that a tool was called in the session of a context before, in a run that goes on now. Nothing is to be done
+    /// again; what counts for a session may be counted. Default: it is of no interest.
+    fn was_called(&self, tool: &str, context: &CallContext) {
+        let _ = (tool, context);
+    }
 }
 
 impl ToolRunner for ToolHost {
@@ -71,6 +77,10 @@ impl ToolRunner for ToolHost {
 
     fn redaction(&self) -> Redaction {
         Self::redaction(self).clone()
+    }
+
+    fn was_called(&self, tool: &str, context: &CallContext) {
+        Self::was_called(self, tool, context);
     }
 }
 

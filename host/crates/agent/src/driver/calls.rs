@@ -180,7 +180,7 @@ impl Session<'_> {
         });
     }
 
-    fn call_context(&self) -> CallContext {
+    pub(super) fn call_context(&self) -> CallContext {
         let sink = self.context.events.clone().map(|sink| {
             let redaction = self.agent.redaction.clone();
             Arc::new(move |id: &CallId, event| {

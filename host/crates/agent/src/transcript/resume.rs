@@ -11,6 +11,8 @@ pub(crate) struct Resumed {
     pub(crate) run: Run,
     /// Calls that began, and of which no result was written. They may or may not have happened.
     pub(crate) interrupted: HashSet<String>,
+    /// The tools that were called, each once, in the order of their first calls.
+    pub(crate) called: Vec<String>,
 }
 
 /// Replays the lines. A line that does not fit is an error with its number.
@@ -22,6 +24,7 @@ pub(crate) fn replay(records: Vec<Record>) -> Result<Resumed, (usize, String)> {
     let mut resumed = Resumed {
         run: *run,
         interrupted: HashSet::new(),
+        called: Vec::new(),
     };
     for (line, record) in records {
         resumed
@@ -39,8 +42,11 @@ impl Resumed {
                 self.run.on_reply(reply)?;
                 time = Some(time_ms);
             }
-            Record::ToolStart { id, .. } => {
+            Record::ToolStart { id, tool, .. } => {
                 self.interrupted.insert(id);
+                if !self.called.contains(&tool) {
+                    self.called.push(tool);
+                }
             }
             Record::ToolResult {
                 id,
