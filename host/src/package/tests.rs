@@ -140,12 +140,22 @@ fn what_runtimes_import_unasked_is_fine() {
 
 #[test]
 fn a_request_lets_an_import_pass() {
-    let manifest = format!("{MANIFEST}[request]\nnet = [{{ to = \"any\" }}]\n");
-    let manifest = manifest.replace('"', "\\\"").replace('\n', "\\n");
-    let component = format!(
-        "(@custom \"toolcell:manifest\" \"{manifest}\") (import \"wasi:http/outgoing-handler@0.2.6\" (instance))"
-    );
-    assert!(Package::parse("t", tool_with(&component, "", ECHO)).is_ok());
+    let net = "net = [{ to = \"any\" }]";
+    let secret = "secrets = [{ name = \"KEY\", to = \"https://a.test\", why = \"a test\" }]";
+    for (request, import, fine) in [
+        (net, "wasi:http/outgoing-handler@0.2.6", true),
+        (net, "toolcell:tool/secrets@0.1.0", false),
+        (secret, "toolcell:tool/secrets@0.1.0", true),
+        (secret, "wasi:http/outgoing-handler@0.2.6", false),
+    ] {
+        let manifest = format!("{MANIFEST}[request]\n{request}\n");
+        let manifest = manifest.replace('"', "\\\"").replace('\n', "\\n");
+        let component = format!(
+            "(@custom \"toolcell:manifest\" \"{manifest}\") (import \"{import}\" (instance))"
+        );
+        let package = Package::parse("t", tool_with(&component, "", ECHO));
+        assert_eq!(package.is_ok(), fine, "{request}: {import}");
+    }
 }
 
 #[test]
