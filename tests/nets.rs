@@ -13,7 +13,10 @@ mod common;
 
 use std::sync::{Arc, Mutex};
 
-use base64::{Engine as _, prelude::BASE64_STANDARD};
+use base64::{
+    Engine as _,
+    prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD},
+};
 use common::{builder, guest, isolation};
 use serde_json::{Value, json};
 use toolcell::{
@@ -37,8 +40,16 @@ struct Stage {
 
 impl Stage {
     async fn new(value: &str, change: impl FnOnce(ToolHostBuilder) -> ToolHostBuilder) -> Self {
+        Self::under("", value, change).await
+    }
+
+    async fn under(
+        more: &str,
+        value: &str,
+        change: impl FnOnce(ToolHostBuilder) -> ToolHostBuilder,
+    ) -> Self {
         let policy = format!(
-            "[tool.leak]\nenv = {{ VALUE = {} }}\ncalls = [\"leak_leak\"]\n",
+            "{more}\n[tool.leak]\nenv = {{ VALUE = {} }}\ncalls = [\"leak_leak\"]\n",
             Value::from(value)
         );
         let audit = MemoryAudit::default();
@@ -97,18 +108,7 @@ impl Stage {
     /// All of it that can be seen: results, events, audit records, and the bytes in any of them.
     fn seen(&self, result: &ToolResult) -> String {
         let mut seen = serde_json::to_string(result).unwrap();
-        for piece in &result.content {
-            let (Content::Image { data, .. }
-            | Content::Audio { data, .. }
-            | Content::Resource {
-                blob: Some(data), ..
-            }) = piece
-            else {
-                continue;
-            };
-            let bytes = BASE64_STANDARD.decode(data).unwrap();
-            seen += &String::from_utf8_lossy(&bytes);
-        }
+        seen += &String::from_utf8_lossy(&bytes(result));
         seen += &self.events.lock().unwrap().concat();
         for record in self.audit.records() {
             seen += &serde_json::to_string(&record).unwrap();
@@ -124,6 +124,17 @@ impl Stage {
         });
         last.expect("a call is on record")
     }
+}
+
+/// The bytes in an answer.
+fn bytes(result: &ToolResult) -> Vec<u8> {
+    let data = result.content.iter().filter_map(|piece| match piece {
+        Content::Image { data, .. } | Content::Audio { data, .. } => Some(data),
+        Content::Resource { blob, .. } => blob.as_ref(),
+        _ => None,
+    });
+    data.flat_map(|data| BASE64_STANDARD.decode(data).unwrap())
+        .collect()
 }
 
 /// Every way for a tool to tell something.
@@ -158,6 +169,9 @@ async fn a_secret_leaves_a_sandbox_in_no_way_and_every_place_is_counted() {
         assert!(!seen.contains(&value), "{way}: {seen}");
         let backwards: String = value.chars().rev().collect();
         assert!(!seen.contains(&backwards), "{way}: {seen}");
+        // Wide characters without their zeros look like narrow ones.
+        let narrow = String::from_utf8_lossy(&bytes(&result)).replace('\0', "");
+        assert!(!narrow.contains(&value), "{way}: {narrow}");
         let count = match way {
             // The callee's own, whose caller gets it without.
             "nested" => 0,
@@ -170,6 +184,63 @@ async fn a_secret_leaves_a_sandbox_in_no_way_and_every_place_is_counted() {
             assert!(seen.contains("[secret TOKEN]"), "{way}: {seen}");
             assert_eq!(recorded.redactions[0].secret, "TOKEN");
         }
+    }
+}
+
+/// What a value looks like after somebody wrote it in another way.
+fn forms(value: &str) -> Vec<String> {
+    let each = |write: &dyn Fn(u8) -> String| value.bytes().map(write).collect::<String>();
+    let mut forms = vec![
+        value.to_owned(),
+        value.to_ascii_uppercase(),
+        value.chars().rev().collect(),
+        each(&|byte| format!("{byte:02x}")),
+        each(&|byte| format!("{byte:02X}")),
+        each(&|byte| format!("{byte:02x}:")),
+        each(&|byte| format!("\\x{byte:02x}")),
+        each(&|byte| format!("%{byte:02X}")),
+        each(&|byte| format!("%25{byte:02x}")),
+        each(&|byte| format!("\\u{byte:04x}")),
+        each(&|byte| format!("&#{byte};")),
+        each(&|byte| format!("&#x{byte:x};")),
+        each(&|byte| format!("{} ", char::from(byte))),
+        each(&|byte| format!("{}\u{200b}", char::from(byte))),
+        format!("%{:02x}{}", value.as_bytes()[0], &value[1..]),
+    ];
+    for before in ["", "a", "ab"] {
+        for engine in [&BASE64_STANDARD, &BASE64_URL_SAFE_NO_PAD] {
+            forms.push(engine.encode(format!("{before}{value}")));
+        }
+    }
+    forms
+}
+
+#[tokio::test]
+async fn it_leaves_in_no_form() {
+    for way in WAYS {
+        // A media type is too short for all of them, and a code is cut.
+        let short = way.contains("mime");
+        let value = random();
+        let forms = forms(&value);
+        let text = match short {
+            true => value.clone(),
+            false => forms.join("|"),
+        };
+        let stage = Stage::new(&text, |builder| builder).await;
+        stage.know(&value);
+        let result = stage.leak(way).await;
+        let seen = stage.seen(&result);
+        // What comes before a value in base64 may be a part of the form.
+        for form in &forms {
+            let inner = &form[4..form.len() - 4];
+            assert!(!seen.contains(inner), "{way}: {inner} in {seen}");
+        }
+        let count = stage.recorded().redactions.first().map_or(0, |it| it.count);
+        let callee = way == "nested";
+        assert!(
+            short || callee || count >= forms.len() as u64,
+            "{way}: {count}"
+        );
     }
 }
 
@@ -296,6 +367,63 @@ impl Approver for Yes {
         self.0.lock().unwrap().push(request.clone());
         Approval::Allow
     }
+}
+
+#[tokio::test]
+async fn the_policy_says_what_happens_to_such_an_input() {
+    let value = random();
+    let input = json!({ "by": value });
+    let asked: Arc<Mutex<Vec<ApprovalRequest>>> = Arc::default();
+    for (word, approver, kind, effects) in [
+        (
+            "allow",
+            false,
+            ErrorKind::InvalidInput,
+            &["Allow", "Allow"][..],
+        ),
+        ("ask", false, ErrorKind::Denied, &["Ask"]),
+        (
+            "ask",
+            true,
+            ErrorKind::InvalidInput,
+            &["Ask", "Allow", "Allow"],
+        ),
+        ("deny", true, ErrorKind::Denied, &["Deny"]),
+    ] {
+        let more = format!("[secrets]\narguments = \"{word}\"");
+        let stage = Stage::under(&more, &value, |builder| match approver {
+            true => builder.approver(Yes(Arc::clone(&asked))),
+            false => builder,
+        });
+        let stage = stage.await;
+        stage.know(&value);
+        let result = stage.call("leak_leak", input.clone()).await;
+        let failure = result.failure.as_ref().unwrap();
+        assert_eq!(failure.kind, kind, "{word}");
+        if kind == ErrorKind::Denied {
+            let rule = failure.rule.as_ref().unwrap();
+            assert!(rule.contains("toolcell.toml:2 secrets.arguments"), "{rule}");
+        }
+        let decided: Vec<String> = stage
+            .audit
+            .records()
+            .into_iter()
+            .filter_map(|record| match record {
+                AuditRecord::Decision(it) => Some(format!("{:?}", it.effect)),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(decided, effects, "{word}");
+        let seen = stage.seen(&result);
+        assert!(!seen.contains(&value), "{word}: {seen}");
+    }
+    let asked = asked.lock().unwrap();
+    assert_eq!(asked.len(), 1);
+    assert_eq!(
+        asked[0].access,
+        "call with the value of the secret TOKEN in its input"
+    );
+    assert!(!asked[0].input_preview.contains(&value));
 }
 
 #[tokio::test]

@@ -52,8 +52,7 @@ impl Attempt<'_> {
         }
         let names = fresh.join(", ");
         searched.found.merge(&found);
-        let effect = self.shared.layers.secret_arguments();
-        let rule = rule(effect);
+        let (effect, rule) = self.shared.layers.secret_arguments_rule();
         let access = format!("call with the value of the secret {names} in its input");
         match effect {
             Effect::Allow => {
@@ -102,15 +101,5 @@ impl Attempt<'_> {
                 .to_owned(),
         );
         Stop::Failed(failure)
-    }
-}
-
-/// The rule in words: it holds without being written.
-fn rule(effect: Effect) -> Rule {
-    Rule {
-        layer: None,
-        file: "".into(),
-        line: 0,
-        key: format!("secrets.arguments = \"{effect}\"").into(),
     }
 }

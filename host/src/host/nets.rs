@@ -9,7 +9,12 @@ use crate::{
     Content, Error, ErrorKind, Result, ToolFailure,
     audit::AuditRecord,
     secrets::{Hits, Redaction, Redactor},
+    text::escape_control,
 };
+
+/// The longest message of a failure, and the longest code of a tool's own, in characters.
+const MAX_MESSAGE_CHARS: usize = 4_096;
+const MAX_CODE_CHARS: usize = 128;
 
 /// The search of what one call hands out.
 pub(super) struct Net {
@@ -59,7 +64,8 @@ impl Net {
         }
     }
 
-    /// Takes every secret out of a failure: its message may be the tool's own, or quote an input.
+    /// Takes every secret out of a failure, whose message may be the tool's own, or quote an input. Then it is cut to what
+    /// is told of it.
     pub(super) fn failure(&mut self, failure: &mut ToolFailure) {
         let ToolFailure {
             kind: _,
@@ -70,8 +76,14 @@ impl Net {
             request_sent: _,
         } = failure;
         self.text(message);
-        for text in [rule, help, tool_code].into_iter().flatten() {
+        cut(message, MAX_MESSAGE_CHARS);
+        for text in [rule, help].into_iter().flatten() {
             self.text(text);
+        }
+        if let Some(code) = tool_code {
+            self.text(code);
+            cut(code, MAX_CODE_CHARS);
+            *code = escape_control(code).into_owned();
         }
     }
 
@@ -83,28 +95,8 @@ impl Net {
     }
 
     /// Takes every secret out of a value, the names of its members included.
-    pub(super) fn json(&mut self, value: &mut Value) {
-        if self.redactor.is_empty() {
-            return;
-        }
+    fn json(&mut self, value: &mut Value) {
         self.redactor.json(value, &mut self.hits);
-        self.numbers(value);
-    }
-
-    /// A secret of digits can be a number.
-    fn numbers(&mut self, value: &mut Value) {
-        match value {
-            Value::Number(number) => {
-                let mut text = number.to_string();
-                if let Cow::Owned(clean) = self.redactor.text(&text, &mut self.hits) {
-                    text = clean;
-                    *value = Value::from(text);
-                }
-            }
-            Value::Array(items) => items.iter_mut().for_each(|item| self.numbers(item)),
-            Value::Object(members) => members.values_mut().for_each(|member| self.numbers(member)),
-            Value::Null | Value::Bool(_) | Value::String(_) => {}
-        }
     }
 
     /// Takes every secret out of bytes, and leaves the others as they are.
@@ -118,6 +110,12 @@ impl Net {
             // The host wrote it, so it is base64; were it not, it would be a text.
             Err(_) => self.text(data),
         }
+    }
+}
+
+fn cut(text: &mut String, max_chars: usize) {
+    if let Some((end, _)) = text.char_indices().nth(max_chars) {
+        text.truncate(end);
     }
 }
 

@@ -15,11 +15,12 @@ use crate::{
         recorder::Record,
     },
     engine::{limiter::Exceeded, limits, one_line},
-    text::escape_control,
 };
 
-/// The longest message of a tool's own error, in characters.
-const MAX_MESSAGE_CHARS: usize = 4_096;
+/// How much is heard of the message and the code of a tool's own error, in characters. It is cut to what is told of it
+/// once it was searched for secrets, of which half of one would not be found.
+const MAX_MESSAGE_CHARS: usize = 16_384;
+const MAX_CODE_CHARS: usize = 4_096;
 
 /// The longest name of a resource, in bytes, and of a media type.
 const MAX_URI_BYTES: usize = 8_192;
@@ -86,9 +87,7 @@ fn refused(error: OwnError, record: &Record) -> ToolFailure {
     failure.rule = denial
         .filter(|_| kind == ErrorKind::Denied)
         .map(|denial| denial.rule.clone());
-    failure.tool_code = error
-        .code
-        .map(|code| escape_control(&cut(&code, 128)).into_owned());
+    failure.tool_code = error.code.map(|code| cut(&code, MAX_CODE_CHARS));
     failure.request_sent = error.request_sent;
     failure
 }

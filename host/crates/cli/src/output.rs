@@ -308,6 +308,44 @@ mod tests {
         }
     }
 
+    /// The words of a panic, as a process of its own: it ends that. Without `PANICS_WITH` it is nothing.
+    #[test]
+    fn a_process_that_panics() {
+        if let Ok(value) = std::env::var("PANICS_WITH") {
+            if std::env::var("KNOWN").is_ok() {
+                let secret = toolcell::Secret::new(value.as_str()).unwrap();
+                net::redaction().register("TOKEN", secret);
+            }
+            install_panic_hook();
+            panic!("it came upon {value}");
+        }
+    }
+
+    #[test]
+    fn a_panic_shows_no_secret() {
+        let value = format!("tk{:032x}Z", rand::random::<u128>());
+        let shown = |known: bool| {
+            let mut command = std::process::Command::new(std::env::current_exe().unwrap());
+            command
+                .args([
+                    "output::tests::a_process_that_panics",
+                    "--exact",
+                    "--nocapture",
+                ])
+                .env("PANICS_WITH", &value);
+            if known {
+                command.env("KNOWN", "1");
+            }
+            let output = command.output().unwrap();
+            assert_eq!(output.status.code(), Some(i32::from(crate::exit::INTERNAL)));
+            String::from_utf8(output.stderr).unwrap()
+        };
+        let clean = shown(true);
+        assert!(clean.contains("it came upon [secret TOKEN]"), "{clean}");
+        assert!(!clean.contains(&value));
+        assert!(shown(false).contains(&value));
+    }
+
     #[test]
     fn lines_and_tabs_stay_and_the_rest_is_escaped() {
         assert_eq!(safe_lines("a\tb\nc\u{1b}[1m\r\n"), "a\tb\nc\\u{1b}[1m\\r\n");

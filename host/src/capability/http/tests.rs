@@ -1,6 +1,7 @@
 mod follow;
 mod pooled;
 mod secrets;
+mod traced;
 
 use std::{pin::Pin, sync::Mutex, time::Duration};
 

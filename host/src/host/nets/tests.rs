@@ -141,3 +141,20 @@ fn an_input_is_searched_to_its_depths_and_not_changed() {
     }
     assert!(found_in(&redaction.current(), &json!({ "a": 1 })).is_empty());
 }
+
+#[test]
+fn a_failure_is_cut_after_it_was_searched() {
+    let redaction = knowing("TOKEN", VALUE);
+    for left in 0..=VALUE.len() {
+        let mut failure = ToolFailure::new(
+            ErrorKind::ToolError,
+            format!("{}{VALUE}", "x".repeat(MAX_MESSAGE_CHARS - left)),
+        );
+        failure.tool_code = Some(format!("{}{VALUE}\n", "x".repeat(MAX_CODE_CHARS - left)));
+        Net::new(&redaction).failure(&mut failure);
+        let code = failure.tool_code.unwrap();
+        assert!(!failure.message.contains(&VALUE[..1]) && !code.contains(&VALUE[..1]));
+        assert_eq!(failure.message.chars().count(), MAX_MESSAGE_CHARS);
+        assert!(code.len() <= MAX_CODE_CHARS + 1 && !code.contains('\n'));
+    }
+}

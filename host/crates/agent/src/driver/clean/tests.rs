@@ -166,15 +166,41 @@ async fn a_run_goes_on_from_a_transcript_without_its_secrets() {
 }
 
 #[test]
+fn a_text_waits_no_longer_than_it_could_be_the_beginning_of_a_secret() {
+    let mut turn = Turn::new(&knowing());
+    let mut told = |piece: &str| {
+        let told = turn.take(ModelEvent::Text(piece.to_owned()));
+        let texts = told.into_iter().map(|event| match event {
+            AgentEvent::Text { text } => text,
+            other => panic!("{other:?}"),
+        });
+        texts.collect::<String>()
+    };
+    assert_eq!(told("Nothing of it, "), "Nothing of it, ");
+    assert_eq!(told(&VALUE[..4]), "");
+    assert_eq!(
+        told(" is no secret. "),
+        format!("{} is no secret. ", &VALUE[..4])
+    );
+    // What follows could belong to it.
+    let found = told(VALUE) + &told(" is one");
+    assert!(found.starts_with("[secret TOKEN] is"), "{found}");
+}
+
+#[test]
 fn what_was_held_back_comes_before_what_follows() {
     let (one, two) = VALUE.split_at(5);
     let mut turn = Turn::new(&knowing());
     assert!(turn.take(ModelEvent::Thinking(one.into())).is_empty());
-    let told = turn.take(ModelEvent::Text(two.into()));
+    let mut told = turn.take(ModelEvent::Text(two.into()));
+    told.extend(turn.finish());
     let thought = AgentEvent::Thinking { text: one.into() };
     assert_eq!(told[0], thought);
-    let told = turn.finish();
-    assert_eq!(told.last(), Some(&AgentEvent::Text { text: two.into() }));
+    let texts = told[1..].iter().map(|event| match event {
+        AgentEvent::Text { text } => text.as_str(),
+        other => panic!("{other:?}"),
+    });
+    assert_eq!(texts.collect::<String>(), two);
 }
 
 #[test]
