@@ -69,10 +69,6 @@ async fn answers_are_read_in_every_way() {
     );
     let input = json!({ "url": url("/seen"), "milliseconds": 20_000 });
     assert_eq!(text(&host, "client_patient", input).await, "\"seen\"");
-    assert_eq!(
-        text(&host, "client_exists", json!({ "name": "CLIENT_KEY" })).await,
-        "false"
-    );
 }
 
 #[tokio::test]

@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 use toolcell::{
-    ErrorKind, Secret, SecretError, SecretQuery, SecretSource, SecretStore, ToolHost, ToolResult,
+    ErrorKind, Secret, SecretError, SecretQuery, SecretSource, SecretStore, ToolHost,
+    ToolHostBuilder, ToolResult, testing::Weakness,
 };
 
 use super::{
@@ -10,7 +11,7 @@ use super::{
     double::{Double, Reply, Seen},
 };
 
-const VALUE: &str = "ghp_9fQ2xLr7Vt0KbZ4mWc8N1sYdHj5PaE3uG6Ri";
+const VALUE: &str = "made-up-9fQ2xLr7Vt0KbZ4mWc8N1sYdHj5PaE3u";
 
 /// Has one value, under any name.
 struct Store;
@@ -23,15 +24,15 @@ impl SecretStore for Store {
 }
 
 async fn host(double: &Double, policy: &str) -> ToolHost {
-    let policy = toolcell::Policy::from_toml(&policy.replace("BASE", &double.base())).unwrap();
-    let builder = common::builder(common::isolation()).policy(policy);
-    let host = builder
-        .egress(double.egress())
-        .secrets(Store)
-        .build()
-        .unwrap();
+    let host = builder(double, policy).build().unwrap();
     host.load_policy_tools().await.unwrap();
     host
+}
+
+fn builder(double: &Double, policy: &str) -> ToolHostBuilder {
+    let policy = toolcell::Policy::from_toml(&policy.replace("BASE", &double.base())).unwrap();
+    let builder = common::builder(common::isolation()).policy(policy);
+    builder.egress(double.egress()).secrets(Store)
 }
 
 /// A server that tells everything it was sent, in its headers and in a field of its body.
@@ -174,4 +175,46 @@ async fn any_request_uses_a_credential_that_no_model_sees() {
     input["headers"] = json!({ "X-API-key": "mine" });
     assert!(checked(&host, "http", input).await.is_error());
     assert!(double.seen().is_empty());
+}
+
+#[tokio::test]
+async fn without_the_searches_of_the_host_a_model_would_see_the_value() {
+    let double = Double::start("api.test", |seen| echo(seen, "told")).await;
+    let weak = builder(&double, HTTP)
+        .weakness(Weakness::ResponsesAsTheyAre)
+        .weakness(Weakness::LeavesAsItIs);
+    let host = weak.build().unwrap();
+    host.load_policy_tools().await.unwrap();
+    let input = json!({ "url": format!("{}/v1/x", double.base()) });
+    let result = call(&host, "http", input).await;
+    assert!(result.text().contains(VALUE), "{result:?}");
+}
+
+#[tokio::test]
+async fn a_tool_learns_of_a_credential_that_it_is_there_and_no_more() {
+    let double = Double::start("api.test", |seen| echo(seen, "told")).await;
+    let policy = r#"
+        [tool.client]
+        net = [{ to = "BASE" }]
+        secrets.CLIENT_KEY = { from = "env:KEY", to = "BASE", header = "X-Key: {}" }
+        secrets.UNASKED = { from = "env:KEY", to = "BASE", header = "X-Other: {}" }
+    "#;
+    let host = builder(&double, policy).build().unwrap();
+    host.load_file(common::guest("client")).await.unwrap();
+    for (name, there) in [
+        ("CLIENT_KEY", "true"),
+        // Requested and not granted; granted and not requested; neither.
+        ("OTHER_KEY", "false"),
+        ("UNASKED", "false"),
+        ("KEY", "false"),
+        ("", "false"),
+    ] {
+        let result = checked(&host, "client_exists", json!({ "name": name })).await;
+        assert_eq!(result.text(), there, "{name}");
+    }
+    let input = json!({ "url": format!("{}/x", double.base()) });
+    assert!(!checked(&host, "client_whole", input).await.is_error());
+    let seen = double.only();
+    assert_eq!(seen.all("x-key"), [VALUE]);
+    assert!(seen.all("x-other").is_empty());
 }

@@ -12,7 +12,7 @@ package! {
     tools = [trailers, pieces, whole, pages, patient, change, exists],
     request = {
         net = [{ to = "any", methods = ["GET", "POST"] }],
-        secrets = [{ name = "CLIENT_KEY", to = "https://api.test" }],
+        secrets = [{ name = "CLIENT_KEY", to = "any" }, { name = "OTHER_KEY", to = "any" }],
     },
 }
 
