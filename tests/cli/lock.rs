@@ -22,7 +22,7 @@ const POLICY: &str =
     "[tool.weather]\nfrom = \"weather.wasm\"\n\n[tool.calc]\nfrom = \"builtin:calc\"\n";
 
 /// Answers with nothing.
-const QUIET: &str = r#"
+pub(crate) const QUIET: &str = r#"
 (core module $m
   (memory (export "memory") 1)
   (func (export "realloc") (param i32 i32 i32 i32) (result i32) (i32.const 8192))
@@ -35,7 +35,7 @@ fn component(manifest: &str) -> Vec<u8> {
     guest(QUIET, manifest)
 }
 
-fn guest(text: &str, manifest: &str) -> Vec<u8> {
+pub(crate) fn guest(text: &str, manifest: &str) -> Vec<u8> {
     let name = "toolcell:manifest";
     let mut section = vec![u8::try_from(name.len()).unwrap()];
     section.extend(name.as_bytes());

@@ -23,3 +23,4 @@ mod machine;
 mod nets;
 mod policy;
 mod runs;
+mod secret;

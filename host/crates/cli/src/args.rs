@@ -9,6 +9,7 @@ use toolcell::{ConfinementLevel, Isolation};
 
 use crate::{
     env,
+    stores::KeyChoice,
     style::{self, paint},
     verbs::learn::OfferedDir,
 };
@@ -61,6 +62,9 @@ pub(crate) enum Verb {
     Trust(TrustArgs),
     /// Pin the policy's packages to what they are now
     Lock(LockArgs),
+    /// Keep the values of secrets, and check those of the policy
+    #[command(subcommand)]
+    Secret(SecretVerb),
     /// Check and show the audit log
     #[command(subcommand)]
     Audit(AuditVerb),
@@ -81,7 +85,7 @@ pub(crate) enum Verb {
 pub(crate) const GROUPS: &[(&str, &[&str])] = &[
     ("Run", &["demo", "run", "call", "serve"]),
     ("Author", &["inspect"]),
-    ("Secure", &["policy", "trust", "lock", "audit"]),
+    ("Secure", &["policy", "trust", "lock", "secret", "audit"]),
     ("Inspect", &["tools", "doctor", "explain", "completions"]),
 ];
 
@@ -357,6 +361,54 @@ pub(crate) struct LockArgs {
     pub(crate) yes: bool,
     #[command(flatten)]
     pub(crate) policy: PolicyOptions,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum SecretVerb {
+    /// Keep a value, typed without an echo or read from standard input
+    Set(SecretSetArgs),
+    /// List the names that are kept, and the tools that use them; never a value
+    List {
+        #[command(flatten)]
+        policy: PolicyOptions,
+    },
+    /// Remove a value
+    Remove {
+        /// The name of the value
+        name: String,
+        /// Where it is kept [default: where it is found]
+        #[arg(long = "in", value_name = "keyring|vault", hide_possible_values = true)]
+        place: Option<SecretPlace>,
+    },
+    /// Look up every secret of the policy in force, and say what is wrong
+    Check {
+        #[command(flatten)]
+        policy: PolicyOptions,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SecretSetArgs {
+    /// The name of the value, for `from = "keyring:NAME"` or `from = "vault:NAME"`
+    pub(crate) name: String,
+    /// Where to keep it: in the system's keyring, or in toolcell's encrypted file [default: the keyring where there is one]
+    #[arg(long = "in", value_name = "keyring|vault", hide_possible_values = true)]
+    pub(crate) place: Option<SecretPlace>,
+    /// Where the key of a new encrypted file is [default: the keyring where there is one]
+    #[arg(long, value_name = "keyring|passphrase", hide_possible_values = true)]
+    pub(crate) key: Option<KeyChoice>,
+    /// Values are not taken from here: it is read to be refused without being shown.
+    #[arg(hide = true, allow_hyphen_values = true)]
+    pub(crate) refused: Vec<std::ffi::OsString>,
+}
+
+/// Where a value is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SecretPlace {
+    /// The keyring of the system
+    Keyring,
+    /// toolcell's encrypted file
+    Vault,
 }
 
 #[derive(Debug, Subcommand)]

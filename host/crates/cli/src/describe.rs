@@ -41,7 +41,15 @@ pub(crate) fn text(lines: &[Line]) -> String {
 
 /// What one file would grant to a package, before the package's requests and other layers narrow it.
 pub(crate) fn tool_policy(tool: &ToolPolicy) -> Vec<Line> {
-    grants(tool.files(), tool.net(), tool.env(), tool.calls())
+    let mut lines = grants(tool.files(), tool.net(), tool.env(), tool.calls());
+    lines.extend(tool.given_secrets().map(|grant| {
+        let words = format!(
+            "use {} from {} for {}",
+            grant.name, grant.source, grant.scope
+        );
+        Line::new("secrets", words, &grant.rule)
+    }));
+    lines
 }
 
 fn grants(

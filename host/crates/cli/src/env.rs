@@ -1,6 +1,8 @@
 //! Every environment variable that toolcell reads, in one place. Nothing else in the workspace reads any.
 
-use std::{env, ffi::OsString};
+use std::{env, ffi::OsString, os::unix::ffi::OsStringExt as _};
+
+use zeroize::Zeroizing;
 
 /// A variable and what it is for.
 pub(crate) struct Variable {
@@ -20,6 +22,8 @@ pub(crate) const MODEL: &str = "TOOLCELL_MODEL";
 pub(crate) const STATE_DIR: &str = "TOOLCELL_STATE_DIR";
 pub(crate) const CACHE_DIR: &str = "TOOLCELL_CACHE_DIR";
 pub(crate) const CONFIG_DIR: &str = "TOOLCELL_CONFIG_DIR";
+pub(crate) const VAULT_PASSPHRASE_FILE: &str = "TOOLCELL_VAULT_PASSPHRASE_FILE";
+pub(crate) const CREDENTIALS_DIRECTORY: &str = "CREDENTIALS_DIRECTORY";
 pub(crate) const ANTHROPIC_API_KEY: &str = "ANTHROPIC_API_KEY";
 pub(crate) const ANTHROPIC_BASE_URL: &str = "ANTHROPIC_BASE_URL";
 
@@ -56,6 +60,14 @@ pub(crate) const ALL: &[Variable] = &[
         CONFIG_DIR,
         "the user's policy toolcell.toml (default $XDG_CONFIG_HOME/toolcell)",
     ),
+    open(
+        VAULT_PASSPHRASE_FILE,
+        "a file of mode 0600 with the passphrase of the encrypted file of secrets",
+    ),
+    open(
+        CREDENTIALS_DIRECTORY,
+        "where a service manager put credentials, for secrets `from = \"file:…\"`",
+    ),
     Variable {
         name: ANTHROPIC_API_KEY,
         about: "key for `--model anthropic:…` and `demo --live`",
@@ -87,6 +99,11 @@ pub(crate) fn get(name: &str) -> Option<OsString> {
 /// The value of a variable as text; one that is no UTF-8 counts as absent.
 pub(crate) fn text(name: &str) -> Option<String> {
     get(name)?.into_string().ok()
+}
+
+/// The value of a variable that a policy grants as a secret. It is not in the catalogue: its name is the operator's.
+pub(crate) fn secret(name: &str) -> Option<Zeroizing<Vec<u8>>> {
+    get(name).map(|value| Zeroizing::new(value.into_vec()))
 }
 
 /// How a command that is shown for copying begins: the program as it was called, where the shell would not find it by its

@@ -21,6 +21,7 @@ use crate::{
     files, net, output,
     policies::InForce,
     prompt,
+    stores::Stores,
     style::{self, paint},
 };
 
@@ -72,6 +73,7 @@ pub(crate) fn builder(
         .scratch_dir(dirs.cache.join("scratch"))
         .audit(audit)
         .redaction(net::redaction().clone())
+        .secrets(Stores::new(dirs))
         .protect(&dirs.state)
         .protect(&dirs.config)
         .protect(&in_force.audit);

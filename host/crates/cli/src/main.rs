@@ -17,9 +17,12 @@ mod models;
 mod net;
 mod output;
 mod policies;
+mod private;
+mod process;
 mod prompt;
 #[cfg(test)]
 mod reference;
+mod stores;
 mod style;
 mod timeline;
 mod trusted;
@@ -28,5 +31,7 @@ mod verbs;
 fn main() -> std::process::ExitCode {
     // First of all: a worker keeps nothing that was opened before, and confines itself before a thread is started.
     toolcell::worker::run_if_worker();
+    // Before anything secret is read.
+    process::close();
     app::main()
 }

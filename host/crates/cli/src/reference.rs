@@ -112,6 +112,7 @@ fn describe(page: &mut String, verb: &clap::Command, name: &str) {
     let own = |argument: &&clap::Arg| !argument.is_global_set() && argument.get_id() != "help";
     let (shared, own): (Vec<_>, Vec<_>) = verb
         .get_arguments()
+        .filter(|argument| !argument.is_hide_set())
         .filter(own)
         .partition(|argument| argument.get_help_heading() == Some(SHARED));
     if !own.is_empty() {

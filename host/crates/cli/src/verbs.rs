@@ -11,6 +11,7 @@ pub(crate) mod learn;
 pub(crate) mod lock;
 pub(crate) mod policy;
 pub(crate) mod run;
+pub(crate) mod secret;
 pub(crate) mod serve;
 pub(crate) mod tools;
 pub(crate) mod trust;

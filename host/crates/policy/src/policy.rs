@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Effect, EgressPolicy, Expectation, FileAccess, Labels, Layer, Lock, NetScope, Problem,
-    Problems, Rule, SecretPlace, limits::WrittenLimits, problem::Source,
+    Problems, Rule, SecretGrant, SecretPlace, limits::WrittenLimits, problem::Source,
 };
 
 pub use egress::MAX_CA_FILES;
@@ -419,6 +419,20 @@ impl ToolPolicy {
     /// What the file says about credentials.
     pub(crate) fn secrets(&self) -> &[WrittenSecret] {
         &self.secrets
+    }
+
+    /// The credentials that the file gives, before requests and other layers narrow them.
+    pub fn given_secrets(&self) -> impl Iterator<Item = SecretGrant> {
+        self.secrets.iter().filter_map(|written| {
+            let (source, place) = written.given.clone()?;
+            Some(SecretGrant {
+                name: written.name.clone(),
+                source,
+                scope: written.scope.clone(),
+                place,
+                rule: written.rule.clone(),
+            })
+        })
     }
 
     /// Where the sandbox shall live, with the line, where the file says it.

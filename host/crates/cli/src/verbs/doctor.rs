@@ -16,7 +16,7 @@ use crate::{
     dirs::{self, Dirs},
     env, exit,
     failure::{self, Failure},
-    locks, output, policies,
+    locks, output, policies, process,
     style::{self, paint},
 };
 
@@ -107,8 +107,29 @@ pub(crate) async fn doctor() -> Outcome {
         checks.extend(lock(dirs));
         checks.push(audit_log());
     }
+    checks.push(own_process());
     checks.push(key());
     report(&checks, &offered, reached.as_ref())
+}
+
+/// Whether what this process knows can be read by others.
+fn own_process() -> Check {
+    let closed = process::closed();
+    let mut open = Vec::new();
+    if !closed.no_core {
+        open.push("a crash may write its memory to disk");
+    }
+    if !closed.not_dumpable {
+        open.push("other programs of yours may read its memory");
+    }
+    if open.is_empty() {
+        return Check::ok(
+            "process",
+            "closed: no core dumps, and no other program of yours reads its memory",
+        );
+    }
+    Check::new("process", Level::Note, open.join("; "))
+        .help("keep secrets in files or a keyring rather than in the environment; docs/secrets.md says more")
 }
 
 /// Starts a worker that does nothing, and asks how it is confined.
@@ -125,6 +146,7 @@ fn report(checks: &[Check], kernel: &Kernel, worker: Option<&ConfinementReport>)
     let value = json!({
         "checks": checks,
         "failed": failed,
+        "process": process::closed(),
         "confinement": {
             "level": worker.map_or(ConfinementLevel::None, ConfinementReport::level),
             "kernel": kernel,
