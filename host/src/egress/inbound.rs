@@ -11,7 +11,7 @@ use std::{
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
-use tokio::time::{Sleep, sleep_until};
+use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::{
     Timeouts,
@@ -36,12 +36,36 @@ pub(crate) struct Inbound {
     ended: bool,
 }
 
-/// At least so many bytes in each while, as long as anybody waits for them.
+/// So many bytes at least in each while in which somebody waits for them.
 struct Rate {
     window: Duration,
     bytes_min: u64,
-    bytes: u64,
+    /// What arrived in the while that has begun.
+    bytes: Option<u64>,
     end: Pin<Box<Sleep>>,
+}
+
+impl Rate {
+    /// Bytes arrived. Enough of them end the while, and so does whoever comes for them after its end: the time was not
+    /// the server's.
+    fn receive(&mut self, bytes: u64) {
+        let late = self.end.is_elapsed() || self.end.deadline() <= Instant::now();
+        self.bytes = self
+            .bytes
+            .map(|before| before.saturating_add(bytes))
+            .filter(|all| *all < self.bytes_min && !late);
+    }
+
+    /// Nothing is there. Whether that has been so for too long.
+    fn wait(&mut self, deadline: Instant, cx: &mut Context<'_>) -> Poll<()> {
+        if self.bytes.is_none() {
+            self.bytes = Some(0);
+            let end = Instant::now().checked_add(self.window);
+            let end = end.map_or(deadline, |end| end.min(deadline));
+            self.end.as_mut().reset(end);
+        }
+        self.end.as_mut().poll(cx)
+    }
 }
 
 impl Inbound {
@@ -59,8 +83,8 @@ impl Inbound {
             rate: Rate {
                 window: timeouts.rate_window,
                 bytes_min: timeouts.rate_bytes,
-                bytes: 0,
-                end: Box::pin(sleep_until(bounds.until(None, timeouts.rate_window))),
+                bytes: None,
+                end: Box::pin(sleep_until(bounds.deadline)),
             },
             incoming,
             exchange,
@@ -84,7 +108,7 @@ impl Inbound {
         let bytes = frame.data_ref().map_or(0, Bytes::len);
         let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
         self.exchange.handed_on(bytes);
-        self.rate.bytes = self.rate.bytes.saturating_add(bytes);
+        self.rate.receive(bytes);
         self.left = self
             .left
             .checked_sub(bytes)
@@ -99,18 +123,8 @@ impl Inbound {
         if self.patience.as_mut().poll(cx).is_ready() {
             return Poll::Ready(EgressError::Timeout(Phase::BetweenBytes));
         }
-        while self.rate.end.as_mut().poll(cx).is_ready() {
-            let window = self.rate.window;
-            let until = self.bounds.until(None, window);
-            let too_slow = self.rate.bytes < self.rate.bytes_min;
-            // At the end of the call there is no window any more that could be too short.
-            if too_slow || until == self.bounds.deadline {
-                return Poll::Ready(EgressError::Timeout(Phase::Rate));
-            }
-            self.rate.bytes = 0;
-            self.rate.end.as_mut().reset(until);
-        }
-        Poll::Pending
+        let slow = self.rate.wait(self.bounds.deadline, cx);
+        slow.map(|()| EgressError::Timeout(Phase::Rate))
     }
 
     fn finish_at_end(&mut self) {

@@ -310,6 +310,7 @@ async fn an_address_with_a_secret_in_it_is_handed_over_without_and_not_followed(
     };
     for location in [
         "/b?key=Zq8h/Wv+k4Lx7Rm=",
+        "/b?key=Zq8h%2FWv%2Bk4Lx7Rm%3D",
         "https://other.test/?Zq8h/Wv+k4Lx7Rm=",
     ] {
         let server = tls_server(&authority, move |_| moved(302, location)).await;

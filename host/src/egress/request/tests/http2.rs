@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
+use futures_util::FutureExt as _;
 use http::{HeaderMap, Method, Request, Response, Version};
 use http_body::Frame;
 use http_body_util::{BodyExt, Full, StreamBody};
@@ -235,7 +236,7 @@ fn endless_head() -> Vec<u8> {
 }
 
 /// Each is frames that a server sends first, and frames that it sends again and again.
-fn floods() -> Vec<(&'static str, Vec<u8>, Vec<u8>)> {
+fn before_a_head() -> Vec<(&'static str, Vec<u8>, Vec<u8>)> {
     let many: Vec<u8> = (0..1000)
         .flat_map(|n| field(&format!("x-{n}"), "1"))
         .collect();
@@ -282,6 +283,12 @@ fn floods() -> Vec<(&'static str, Vec<u8>, Vec<u8>)> {
             frame(HEADERS, END_HEADERS, 3, &[0x88]),
         ),
         ("too large", frame(DATA, 0, 1, &vec![0; 20_000]), Vec::new()),
+    ]
+}
+
+/// As [`before_a_head`], once there is one.
+fn in_a_body() -> Vec<(&'static str, Vec<u8>, Vec<u8>)> {
+    vec![
         ("empty data", endless_head(), frame(DATA, 0, 1, &[])),
         (
             "pings in a body",
@@ -315,7 +322,7 @@ fn floods() -> Vec<(&'static str, Vec<u8>, Vec<u8>)> {
 /// Whatever a server floods us with is an error, long before the call's time is over, and after few bytes.
 #[tokio::test]
 async fn floods_end_in_an_error() {
-    for (name, first, again) in floods() {
+    for (name, first, again) in before_a_head().into_iter().chain(in_a_body()) {
         let (server, way) = started(Says::Frames(first, again)).await;
         let meter = Arc::new(Meter::new(64 * MANY));
         let target = target(&server.url());
@@ -395,6 +402,26 @@ async fn a_body_that_drips_is_too_slow() {
     let way = egress_with(names(), roots, timeouts);
     let url = format!("http://server.test:{}/", server.port());
     let error = fetch(&way, &url, bounds()).await.unwrap_err();
+    assert_eq!(error, EgressError::Timeout(Phase::Rate));
+
+    // Whoever reads late is not told that the server is slow.
+    let roots = tokio_rustls::rustls::RootCertStore::empty();
+    let way = egress_with(names(), roots, timeouts);
+    let body = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n".to_vec();
+    let late = Server::start(Answer::Drip(body, 2 * timeouts.rate_window)).await;
+    let meter = Arc::new(Meter::new(MANY));
+    let target = target(&format!("http://server.test:{}/", late.port()));
+    let sent = way.send(&target, get(), bounds(), &meter);
+    let (response, _driver) = sent.await.unwrap();
+    let mut body = response.into_body();
+    body.frame().await.unwrap().unwrap();
+    let before = meter.received();
+    assert!(body.frame().now_or_never().is_none());
+    while meter.received() == before {
+        tokio::task::yield_now().await;
+    }
+    body.frame().await.unwrap().unwrap();
+    let error = body.frame().await.unwrap().unwrap_err();
     assert_eq!(error, EgressError::Timeout(Phase::Rate));
 
     // One that is quick enough is read for as long as it lasts.
