@@ -8,6 +8,7 @@ mod credentials;
 mod follow;
 mod requests;
 mod returned;
+mod turn;
 
 use std::{future::Future, sync::Arc, time::Instant};
 

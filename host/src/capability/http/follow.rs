@@ -18,7 +18,11 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::{BodyExt, Full};
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody};
 
-use super::{Driving, Sent, requests::Requests};
+use super::{
+    Driving, Sent,
+    requests::Requests,
+    turn::{Place, Turn},
+};
 use crate::egress::{Hop, Trail, content_length};
 
 /// The largest body of a request that is kept to be sent once more.
@@ -29,6 +33,8 @@ pub(super) struct Answer {
     pub(super) response: Response<WasiBody>,
     pub(super) driver: Box<Driving>,
     pub(super) location: Option<HeaderValue>,
+    /// Its place among the requests under way, which the next one of its way goes on with.
+    pub(super) place: Place,
 }
 
 /// What a request may carry besides what the tool put there.
@@ -46,11 +52,12 @@ impl Requests {
         self: Arc<Self>,
         request: Request<WasiBody>,
         options: RequestOptions,
+        mut turn: Turn,
     ) -> Result<Sent, Error> {
         let decided = self.admit(request.method(), request.uri()).await?;
         let most = self.redirects(request.method(), &decided.target);
         if most == 0 {
-            let answer = self.one(request, &options, decided, Carries::Secrets);
+            let answer = self.one(request, &options, decided, Carries::Secrets, turn);
             let Answer {
                 response, driver, ..
             } = answer.await?;
@@ -61,11 +68,12 @@ impl Requests {
         let mut headers = request.headers().clone();
         let (mut decided, mut carries) = (decided, Carries::Secrets);
         loop {
-            let sending = Arc::clone(&self).one(request, &options, decided, carries);
+            let sending = Arc::clone(&self).one(request, &options, decided, carries, turn);
             let Answer {
                 response,
                 driver,
                 location,
+                place,
             } = sending.await?;
             let status = response.status();
             let clear = response.headers().get(LOCATION) == location.as_ref();
@@ -73,8 +81,9 @@ impl Requests {
             let Some(Ok(hop)) = next else {
                 return Ok((response, driver));
             };
-            // Its connection is closed, or goes on with what comes next, before that waits for a place.
+            // Its connection is closed, or goes on with what comes next.
             drop((response, driver));
+            turn = Turn::Now(place);
             headers = hop.headers(&headers);
             request = again(&hop, &headers, &kept)?;
             decided = self.admit(request.method(), request.uri()).await?;

@@ -17,6 +17,7 @@ use super::{
     credentials::{Credentials, Hears, Laden, Refusal, Used},
     follow::{Answer, Carries},
     returned::Searching,
+    turn::Turn,
 };
 use crate::{
     Denial, ErrorKind,
@@ -49,7 +50,8 @@ impl Network for Requests {
         request: Request<WasiBody>,
         options: RequestOptions,
     ) -> BoxFuture<'static, Result<Sent, Error>> {
-        Box::pin(self.attempt(request, options))
+        let turn = Turn::behind(&self.connections);
+        Box::pin(self.attempt(request, options, turn))
     }
 
     fn usage(&self) -> HttpUsage {
@@ -93,6 +95,7 @@ impl Requests {
         options: &RequestOptions,
         Decided { target, special }: Decided,
         carries: Carries,
+        turn: Turn,
     ) -> Result<Answer, Error> {
         let access = access(request.method(), target.without_query());
         let secrets = &self.options.secrets;
@@ -101,7 +104,7 @@ impl Requests {
             .check(request.headers(), &target)
             .map_err(|refusal| self.refuse(&access, refusal))?;
         // Held until the response is read or given up. One that waits for ever waits until the end of the call.
-        let connection = Arc::clone(&self.connections).acquire_owned().await;
+        let place = turn.come().await;
         let laden = credentials
             .place(
                 request,
@@ -144,8 +147,9 @@ impl Requests {
         let response = searching
             .clean(response, driving.refusing(&drive_access))
             .map_err(|refusal| driving.refuse(&drive_access, refusal))?;
+        let held = Arc::clone(&place);
         let driver = async move {
-            let _connection = connection;
+            let _place = held;
             driver
                 .await
                 .map_err(|error| driving.tell(&drive_access, error))
@@ -153,6 +157,7 @@ impl Requests {
         Ok(Answer {
             response,
             driver: Box::new(driver),
+            place,
             location,
         })
     }

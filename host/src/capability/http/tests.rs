@@ -602,6 +602,30 @@ async fn requests_under_way_are_few_and_one_more_waits() {
     assert_eq!(server.connections(), 3);
 }
 
+#[tokio::test]
+async fn requests_go_in_the_order_in_which_a_guest_begins_them() {
+    let server = Server::start(Answer::ok("hello")).await;
+    let url = format!("http://server.test:{}/", server.port());
+    let rule = format!("to = \"http://server.test:{}\"", server.port());
+    let mut call = Call::new(grants(&rule, "limits = { connections = 2 }"));
+    let mut begin = || {
+        let done = Box::new(std::future::ready(Ok(())));
+        let request = request("GET", &url, "");
+        Pin::from(call.state.hooks.send_request(request, None, done))
+    };
+    let sending: Vec<_> = (0..8).map(|_| begin()).collect();
+    // Whoever runs them may begin with the last.
+    let mut running: Vec<_> = sending.into_iter().rev().map(tokio::spawn).collect();
+    while let Some(first) = running.pop() {
+        let answered = tokio::time::timeout(PLENTY, first).await;
+        let (response, driver) = answered.unwrap().unwrap().unwrap();
+        let moving = tokio::spawn(Pin::from(driver));
+        response.into_body().collect().await.unwrap();
+        moving.abort();
+    }
+    assert_eq!(server.connections(), 8);
+}
+
 #[test]
 fn header_fields_that_a_guest_makes_are_bounded() {
     let mut call = Call::new(grants("to = \"http://server.test\"", ""));
