@@ -17,6 +17,7 @@ mod redaction;
 mod secret;
 mod store;
 mod tokens;
+mod unknown;
 mod weakness;
 
 pub(crate) use call::{BoundSecret, CallSecrets, TokenSource};
@@ -33,6 +34,9 @@ pub use secret::{
 pub(crate) use store::AnySecretStore;
 pub use store::{Kept, SecretError, SecretQuery, SecretStore};
 pub(crate) use tokens::TokenEndpoint;
+pub use unknown::{
+    Finding, RULE_FILE_BYTES_MAX, RULES_MAX, RuleError, UNKNOWN_SEARCH_BYTES_MAX, UnknownSecrets,
+};
 #[cfg(any(test, feature = "test-support"))]
 pub use weakness::Weakness;
 #[cfg(not(any(test, feature = "test-support")))]
