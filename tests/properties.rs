@@ -143,4 +143,4 @@ macro_rules! properties {
     };
 }
 
-properties!(policy, manifest, lock, inspect, values, frames, sse);
+properties!(policy, manifest, lock, inspect, values, frames, sse, redact);

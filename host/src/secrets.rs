@@ -25,6 +25,8 @@ pub(crate) use keeper::Keeper;
 pub(crate) use known::Tenant;
 pub(crate) use oauth::{ANSWER_BYTES_MAX, TokenAnswer, TokenError, TokenRequest};
 pub use redact::Hits;
+#[cfg(any(test, feature = "test-support"))]
+pub(crate) use redact::fuzzing;
 pub(crate) use redact::{RedactStream, Redactor};
 pub use redaction::{RedactedText, RedactingWriter, Redaction};
 pub use secret::{

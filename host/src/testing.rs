@@ -52,6 +52,15 @@ pub fn builder(policy: &str) -> Result<ToolHostBuilder> {
         .default_isolation(crate::Isolation::Thread))
 }
 
+/// Checks the search for secrets on any bytes: some make a value and decide how it is hidden among the others. For fuzzers.
+///
+/// # Panics
+///
+/// Where a form of the value is left, where anything else is changed, or where the text comes out differently in pieces.
+pub fn check_redaction(bytes: &[u8]) {
+    crate::secrets::fuzzing::check(bytes);
+}
+
 /// Checks values between JSON and WIT types: a type and a value that are made of these bytes, and any JSON text. For
 /// fuzzers.
 ///

@@ -8,6 +8,8 @@
 //! library: they have the first eight bytes of each form, and so up to eight bytes from either end of a value.
 
 mod forms;
+#[cfg(any(test, feature = "test-support"))]
+pub(crate) mod fuzzing;
 mod json;
 mod reading;
 mod scan;

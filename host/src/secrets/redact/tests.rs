@@ -91,6 +91,7 @@ fn mixed(value: &str) -> String {
 }
 
 /// Every form by its name, made in another way than the search makes them.
+#[expect(clippy::too_many_lines, reason = "a line or two for each form")]
 fn forms(value: &str) -> Vec<(&'static str, Vec<u8>)> {
     let reversed: String = value.chars().rev().collect();
     let spaced_hex = |between: &str| {
