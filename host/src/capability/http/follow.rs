@@ -13,7 +13,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Request, Response, header::LOCATION};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, header::LOCATION};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::{BodyExt, Full};
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody};
@@ -139,8 +139,10 @@ impl Kept {
 fn keep(request: Request<WasiBody>) -> (Request<WasiBody>, Kept) {
     let kept = Kept::default();
     let length = content_length(request.headers());
+    // Such a request says the length of its body where it has one; otherwise nobody may ever ask for it.
+    let bodiless = matches!(*request.method(), Method::GET | Method::HEAD) && length.is_none();
     let request = request.map(|body| {
-        kept.with(|kept| kept.whole = length == Some(0) || body.is_end_stream());
+        kept.with(|kept| kept.whole = bodiless || length == Some(0) || body.is_end_stream());
         Copied {
             body,
             kept: kept.clone(),
