@@ -283,7 +283,7 @@ fn every_test_that_security_names_exists() {
 
 const ATTACKS_BEGIN: &str = "<!-- generated: attacks";
 const ATTACKS_INTRO: &str = "\
-The attacks on files and resources, by what is loaded and over the network are run under their own names, such as
+The attacks on files, resources and secrets, by what is loaded and over the network are run under their own names, such as
 `attack_f1_process`: `cargo nextest run -E 'test(/attack/)'`. **thread** and **process** are the two kinds of isolation; a second mark there says
 that the attack is also run where the system call openat2 fails, as on an old kernel. **seen without** is the twin of each
 attack: without the defence the same attack must succeed, or the test could not fail.

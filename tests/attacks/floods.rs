@@ -30,7 +30,7 @@ fn flooding(run: Run, port: u16, time: &str) -> String {
 async fn n23(run: Run) -> Spoils {
     let mut spoils = Vec::new();
     let spy = Spy::start(Reply::ok("hello")).await;
-    let net = Net::new(run, &flooding(run, spy.port, "60s")).await;
+    let net = Net::new(run, &flooding(run, spy.port, "5s")).await;
     let flood = |port: u16| Ask::get(format!("http://{GOOD}:{port}/")).with("times", 1000);
     net.send_together(&[flood(spy.port)]).await;
     let heard = spy.heard().await.len();

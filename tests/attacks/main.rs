@@ -15,12 +15,15 @@
 )]
 
 mod addresses;
+mod binding;
 mod bomb;
 #[path = "../common/mod.rs"]
 mod common;
 mod disk;
+mod echo;
 mod files;
 mod floods;
+mod forms;
 mod frames;
 mod hops;
 #[cfg(target_os = "linux")]
@@ -30,11 +33,15 @@ mod links;
 mod loading;
 mod obeyed;
 mod paths;
+mod redirects;
+mod searcher;
 mod sockets;
 mod spy;
 mod stage;
+mod telling;
 mod time;
 mod tls;
 mod upstream;
 mod urls;
+mod vault;
 mod wire;

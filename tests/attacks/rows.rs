@@ -33,6 +33,7 @@ pub(crate) const GROUPS: &[(&str, &str, &[Row])] = &[
     ("R", "Resources", RESOURCES),
     ("P", "Loading", LOADING),
     ("N", "Network", NETWORK),
+    ("S", "Secrets", SECRETS),
 ];
 
 const FILES: &[Row] = &[
@@ -442,6 +443,15 @@ const NETWORK: &[Row] = &[
         &["what_was_checked_is_dialled_and_a_rebound_name_is_refused"],
     ),
     row(
+        "N9",
+        "redirects of every kind to other hosts, without encryption, to metadata services",
+        "handed to the tool, or followed where a rule says so: each is decided afresh, and no credential goes along",
+        &[
+            "redirects_come_back_as_they_are",
+            "pages_are_fetched_and_every_redirect_is_decided_on",
+        ],
+    ),
+    row(
         "N10",
         "another port, scheme, method or path",
         "a rule is all of them together",
@@ -558,5 +568,116 @@ const NETWORK: &[Row] = &[
         "data in what is asked of a granted host",
         "cannot be prevented, only narrowed: what went out, and to whom, is on record",
         &["requests_are_counted_by_host_and_further_hosts_together"],
+    ),
+];
+
+const SECRETS: &[Row] = &[
+    row(
+        "S1",
+        "everything a tool can learn of where it runs",
+        "no arguments, and the variables that a policy writes",
+        &[],
+    ),
+    row(
+        "S2",
+        "a credential for other hosts, methods and paths, and a way to ask for it",
+        "the host adds it, after the policy, to what it is bound to; the contract has no function that returns one",
+        &[],
+    ),
+    row(
+        "S3",
+        "a server that says it back in 18 forms and 7 ways",
+        "headers, trailers and the body are searched for every form before the tool sees them",
+        &[],
+    ),
+    row(
+        "S4",
+        "asking for an encoded answer, and a server that encodes unasked",
+        "the host asks for none, and withholds what is encoded",
+        &[],
+    ),
+    row(
+        "S5",
+        "asking for an answer in slices",
+        "the host asks for no part, and withholds one. What a server's own parameters cut is out of reach: bind to paths",
+        &[],
+    ),
+    row(
+        "S6",
+        "a credential cut at every place, by chunks and by writes",
+        "what could be the beginning of one is held back",
+        &[],
+    ),
+    row(
+        "S7",
+        "filling the place of a credential oneself, in every spelling",
+        "refused; a place in JSON is replaced",
+        &[],
+    ),
+    row(
+        "S8",
+        "hosts that look like its own, another port, no encryption; bindings that reach them",
+        "a binding is one https host and port",
+        &[],
+    ),
+    row(
+        "S9",
+        "a redirect that says back what came in the query",
+        "headers are searched like all else; a place in the query is warned of",
+        &[],
+    ),
+    row(
+        "S10",
+        "errors on the way, at every stage of it",
+        "errors are the host's own words",
+        &[],
+    ),
+    row(
+        "S13",
+        "learning by asking whether one exists",
+        "yes or no, of the tool's own",
+        &[],
+    ),
+    row(
+        "S14",
+        "telling one in an answer, in every form and every kind of content",
+        "what leaves a sandbox is searched, and what is written down once more",
+        &[],
+    ),
+    row(
+        "S15",
+        "a model that hands one to a tool",
+        "an input that holds a known one is refused",
+        &[],
+    ),
+    row(
+        "S16",
+        "one character encoded, something invisible inside, capitals",
+        "escapes and what is not seen are read through",
+        &[],
+    ),
+    row(
+        "S17",
+        "one between bytes that are no text",
+        "bytes are searched, and all others stay what they are",
+        &[],
+    ),
+    row(
+        "S18",
+        "another tenant's credential of the same name",
+        "looked up for each call by tenant, package and name",
+        &[],
+    ),
+    row(
+        "S19",
+        "a value so short or common that taking it out would tell it",
+        "refused where it is registered",
+        &[],
+    ),
+    row(
+        "S20",
+        "reading the memory that a tool runs beside",
+        "a worker has no credential in it; a thread has the host's memory beside it, and the engine's guards",
+        &[],
     ),
 ];
