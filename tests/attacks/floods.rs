@@ -119,9 +119,15 @@ async fn n24(run: Run) -> Spoils {
         let told = record.usage.egress_bytes;
         spoils.push(format!("{arrived} bytes arrived, and {told} are on record"));
     }
+    let told: u64 = record.hosts.iter().map(|it| it.sent_bytes).sum();
+    if told != arrived as u64 {
+        spoils.push(format!(
+            "{arrived} bytes arrived, and {told} are told by host"
+        ));
+    }
     for (place, requests) in places.iter().zip([3, 1]) {
         let host = record.hosts.iter().find(|it| it.host == *place);
-        if host.is_none_or(|it| it.requests != requests) {
+        if host.is_none_or(|it| it.requests != requests || it.sent_bytes == 0) {
             spoils.push(format!("{place}: {:?}", record.hosts));
         }
     }

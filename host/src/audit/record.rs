@@ -176,6 +176,9 @@ pub struct HostReached {
     pub host: String,
     /// How many requests.
     pub requests: u64,
+    /// How many bytes were sent to it, heads and framing included.
+    #[serde(default)]
+    pub sent_bytes: u64,
 }
 
 /// A writer had stopped in the middle of a line, so that line's result was never handed out. What it had written is

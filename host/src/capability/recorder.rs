@@ -3,13 +3,14 @@
 use std::{
     borrow::Cow,
     collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering},
 };
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
     CallEvent, CallId, Denial, ErrorKind, EventSink,
+    egress::Tally,
     secrets::{Hits, Redaction},
     text::escape_control,
 };
@@ -67,6 +68,30 @@ pub(crate) struct LimitHit {
     pub(crate) message: String,
 }
 
+/// What was sent to one host.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Reached {
+    /// How many requests.
+    pub(crate) requests: u64,
+    /// How many bytes; it grows while requests are under way.
+    pub(crate) sent: Tally,
+}
+
+impl Reached {
+    /// Bytes sent so far.
+    pub(crate) fn sent_bytes(&self) -> u64 {
+        self.sent.load(Ordering::Relaxed)
+    }
+}
+
+impl PartialEq for Reached {
+    fn eq(&self, other: &Self) -> bool {
+        (self.requests, self.sent_bytes()) == (other.requests, other.sent_bytes())
+    }
+}
+
+impl Eq for Reached {}
+
 /// Everything a recorder gathered, in the order in which it happened.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Record {
@@ -78,8 +103,8 @@ pub(crate) struct Record {
     pub(crate) paths: Vec<TouchedPath>,
     /// How many uses of paths did not find a place in `paths`; one path may count more than once.
     pub(crate) paths_dropped: u64,
-    /// How many requests were sent to each of the first [`MAX_HOSTS`] hosts, by `host:port`.
-    pub(crate) hosts: BTreeMap<String, u64>,
+    /// What was sent to each of the first [`MAX_HOSTS`] hosts, by `host:port`.
+    pub(crate) hosts: BTreeMap<String, Reached>,
     /// How many requests were sent to further hosts.
     pub(crate) hosts_dropped: u64,
     /// The first limit that was exceeded.
@@ -249,17 +274,17 @@ impl Recorder {
         }
     }
 
-    /// Records that a request goes to a host, given as `host:port`.
-    pub(crate) fn reach(&self, host: &str) {
+    /// Records that a request goes to a host, given as `host:port`, and says where to count what is sent to it.
+    pub(crate) fn reach(&self, host: &str) -> Tally {
         let host = &*self.clean(host);
         let mut record = self.lock();
-        if let Some(requests) = record.hosts.get_mut(host) {
-            *requests += 1;
-        } else if record.hosts.len() < MAX_HOSTS {
-            record.hosts.insert(host.to_owned(), 1);
-        } else {
+        if !record.hosts.contains_key(host) && record.hosts.len() >= MAX_HOSTS {
             record.hosts_dropped += 1;
+            return Tally::default();
         }
+        let reached = record.hosts.entry(host.to_owned()).or_default();
+        reached.requests += 1;
+        Tally::clone(&reached.sent)
     }
 
     /// Records an exceeded limit, of which the first of a call counts, and gives the error that ends the call.
@@ -452,7 +477,7 @@ mod tests {
         }
         let record = recorder.snapshot();
         assert_eq!(record.hosts.len(), MAX_HOSTS);
-        assert_eq!(record.hosts["0.example:443"], 2);
+        assert_eq!(record.hosts["0.example:443"].requests, 2);
         assert_eq!(record.hosts_dropped, 2);
     }
 
@@ -521,7 +546,7 @@ mod tests {
         let seen = format!("{record:?} {heard}");
         assert!(!seen.contains(VALUE), "{seen}");
         assert!(!seen.contains(&VALUE[..5]), "{seen}");
-        assert_eq!(record.hosts["[secret TOKEN].example:443"], 1);
+        assert_eq!(record.hosts["[secret TOKEN].example:443"].requests, 1);
         assert_eq!(record.redactions["TOKEN"], 6);
         let (record, heard) = told(false);
         assert!(record.redactions.is_empty());

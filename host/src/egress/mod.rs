@@ -38,7 +38,7 @@ mod wire;
 
 pub(crate) use connection::content_length;
 pub(crate) use error::{EgressError, LimitKind, Phase};
-pub(crate) use meter::Meter;
+pub(crate) use meter::{Meter, Tally};
 pub(crate) use pool::PoolKey;
 pub use pool::PoolLimits;
 pub use proxy::Proxy;

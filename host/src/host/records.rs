@@ -142,9 +142,10 @@ impl Recording {
                 hosts: record
                     .hosts
                     .iter()
-                    .map(|(host, requests)| HostReached {
+                    .map(|(host, reached)| HostReached {
                         host: host.clone(),
-                        requests: *requests,
+                        requests: reached.requests,
+                        sent_bytes: reached.sent_bytes(),
                     })
                     .collect(),
                 hosts_dropped: record.hosts_dropped,

@@ -122,12 +122,13 @@ impl Requests {
         } = laden;
         self.sent.fetch_add(1, Ordering::Relaxed);
         let reached = format!("{}:{}", target.host(), target.port());
-        self.options.recorder.reach(&reached);
+        let tally = self.options.recorder.reach(&reached);
+        let meter = Arc::new(Meter::part(&self.meter, tally));
         let bounds = self.bounds(options, special, &used);
         let sent = self
             .options
             .egress
-            .send(&target, request, bounds, &self.meter)
+            .send(&target, request, bounds, &meter)
             .await;
         let (response, driver) = sent.map_err(|error| self.tell(&access, error))?;
         let location = response.headers().get(LOCATION).cloned();

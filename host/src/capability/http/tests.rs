@@ -169,7 +169,11 @@ async fn a_granted_request_is_answered_and_counted() {
     let record = call.recorder.snapshot();
     assert_eq!(record.denials_total, 0);
     let host = format!("server.test:{}", server.port());
-    assert_eq!(record.hosts.into_iter().collect::<Vec<_>>(), [(host, 1)]);
+    let reached = &record.hosts[&host];
+    assert_eq!(record.hosts.len(), 1);
+    assert_eq!(reached.requests, 1);
+    // What a call sends is told by the host that got it.
+    assert_eq!(reached.sent_bytes(), usage.sent_bytes);
 }
 
 #[tokio::test]

@@ -21,3 +21,18 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_part_counts_for_its_host_and_takes_from_the_whole() {
+    let whole = Arc::new(Meter::new(100));
+    let (one, other) = (Tally::default(), Tally::default());
+    let first = Meter::part(&whole, Arc::clone(&one));
+    let second = Meter::part(&whole, Arc::clone(&other));
+    assert_eq!(first.take(70), 70);
+    assert_eq!(second.take(70), 30);
+    first.give_back(20);
+    assert_eq!(second.take(70), 20);
+    first.receive(5);
+    let sent = [&one, &other].map(|it| it.load(Ordering::Relaxed));
+    assert_eq!((sent, whole.sent(), whole.received()), ([50, 50], 100, 5));
+}

@@ -43,6 +43,7 @@ fn call_record(text: &str) -> AuditRecord {
         hosts: vec![HostReached {
             host: format!("{text}.test:443"),
             requests: 1,
+            sent_bytes: 1,
         }],
         hosts_dropped: 0,
         redactions: Vec::new(),

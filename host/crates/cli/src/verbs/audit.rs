@@ -207,9 +207,13 @@ fn call_line(call: &CallRecord) -> String {
             "request",
         );
         line.push_str(&format!(
-            "\n{:>29}  reached   {} ({requests})",
+            "\n{:>29}  reached   {} ({requests}, {} sent)",
             "",
-            escape_control(&host.host)
+            escape_control(&host.host),
+            style::count(
+                usize::try_from(host.sent_bytes).unwrap_or(usize::MAX),
+                "byte"
+            )
         ));
     }
     line
