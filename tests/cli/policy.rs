@@ -58,6 +58,70 @@ fn what_is_worth_a_second_thought_is_told_and_changes_nothing() {
     assert!(warning["message"].as_str().unwrap().contains("logs"));
 }
 
+const OLD: &str = r#"[default.limits]
+time = "30s"
+
+[tool.files]
+from = "builtin:files"
+files = [{ host = "./workspace", guest = "/work", access = "write" }]
+
+[tool.github]
+from = "./github.wasm"
+net = [{ to = "https://api.github.com", methods = ["GET"], paths = ["/repos/**"] }]
+secrets.GITHUB_TOKEN = { from = "env:GITHUB_TOKEN", to = "https://api.github.com", header = "Authorization: Bearer {}", methods = ["GET"] }
+reads = ["private", "untrusted"]
+"#;
+
+const NEW: &str = r#"[default.limits]
+time = "30s"
+
+[tool.files]
+from = "builtin:files"
+files = [{ host = "./workspace", guest = "/work", access = "read" }]
+
+[tool.github]
+from = "./github.wasm"
+net = [
+    { to = "https://api.github.com", methods = ["GET"], paths = ["/repos/**"] },
+    { to = "https://api.github.com", methods = ["POST"], paths = ["/repos/*/*/issues"] },
+]
+secrets.GITHUB_TOKEN = { from = "vault:GITHUB_TOKEN", to = "https://api.github.com", header = "Authorization: Bearer {}", methods = ["GET", "POST"] }
+reads = ["private", "untrusted"]
+sends = "outside"
+limits = { time = "60s" }
+"#;
+
+#[test]
+fn two_policies_are_compared_in_a_reviewers_words() {
+    let cell = Cell::new();
+    cell.file("old.toml", OLD);
+    cell.file("new.toml", NEW);
+    cell.file("broken.toml", "[tool.files\n");
+    let diff = ["policy", "diff", "old.toml", "new.toml"];
+    let fail = [&diff[..], &["--fail-on-widening"]].concat();
+    golden!(
+        "policy_diff",
+        cell.run(&diff).exits(0),
+        cell.run(&["policy", "diff", "new.toml", "new.toml"])
+            .exits(0),
+        cell.run(&["policy", "diff", "new.toml", "broken.toml"])
+            .exits(2),
+        cell.run(&["policy", "diff", "new.toml"]).exits(2),
+        cell.run(&fail).exits(1),
+    );
+    let json = cell.run(&[&diff[..], &["--json"]].concat()).exits(0).json();
+    assert_eq!(json["data"]["widened"], 3);
+    let first = &json["data"]["changes"][0];
+    assert_eq!(first["direction"], "widened");
+    assert_eq!(first["package"], "github");
+    assert_eq!(first["new"]["line"], 12);
+    let json = cell.run(&[&fail[..], &["--json"]].concat()).exits(1).json();
+    assert_eq!(json["ok"], false);
+    let same = ["policy", "diff", "old.toml", "old.toml"];
+    cell.run(&[&same[..], &["--fail-on-widening"]].concat())
+        .exits(0);
+}
+
 #[test]
 fn a_policy_is_explained_and_tested() {
     let cell = Cell::new();

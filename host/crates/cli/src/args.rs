@@ -293,6 +293,18 @@ pub(crate) enum PolicyVerb {
         #[command(flatten)]
         policy: PolicyOptions,
     },
+    /// Say in a reviewer's words what another policy file grants otherwise
+    Diff {
+        /// The policy file as it was
+        #[arg(value_hint = ValueHint::FilePath)]
+        old: PathBuf,
+        /// The policy file as it is to be
+        #[arg(value_hint = ValueHint::FilePath)]
+        new: PathBuf,
+        /// Exit with status 1 where anything is widened
+        #[arg(long)]
+        fail_on_widening: bool,
+    },
     /// Watch a tool or an agent, and print the smallest policy that would have sufficed
     Learn(LearnArgs),
     /// Check the `[[expect]]` entries of the policy

@@ -54,6 +54,7 @@
 
 mod access;
 mod decide;
+mod diff;
 mod expect;
 mod explain;
 mod grants;
@@ -78,6 +79,7 @@ mod units;
 
 pub use access::{FileAccess, MAX_ENV_VALUE_BYTES, MAX_LIST, MAX_PATH_BYTES};
 pub use decide::{Decision, decide};
+pub use diff::{Change, Direction, diff};
 pub use expect::{Access, Expectation, NetAccess, Outcome, verdict};
 pub use explain::{Explanation, explain, explain_access};
 pub use grants::GrantSet;

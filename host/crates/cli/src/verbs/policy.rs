@@ -1,10 +1,12 @@
-//! `toolcell policy check|explain|test`; `learn` is beside it.
+//! `toolcell policy check|diff|explain|test`; `learn` is beside it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::json;
 use toolcell::{ErrorKind, text::escape_control};
-use toolcell_policy::{Access, Layers, Lock, Manifest, Policy, Problem, explain_access};
+use toolcell_policy::{
+    Access, Change, Direction, Layers, Lock, Manifest, Policy, Problem, explain_access,
+};
 
 use crate::{
     app::Outcome,
@@ -25,9 +27,72 @@ pub(crate) async fn policy(verb: PolicyVerb) -> Outcome {
             access,
             policy,
         } => explain(tool.as_deref(), &access.join(" "), &policy),
+        PolicyVerb::Diff {
+            old,
+            new,
+            fail_on_widening,
+        } => diff(&old, &new, fail_on_widening),
         PolicyVerb::Learn(arguments) => super::learn::learn(arguments).await,
         PolicyVerb::Test { policy } => test(&policy),
     }
+}
+
+/// What the new file grants otherwise than the old one, each alone and without the layers above. What is relative means the
+/// same place in both, wherever the two lie while they are compared.
+fn diff(old: &Path, new: &Path, fail_on_widening: bool) -> Outcome {
+    let read = |path: &Path| -> Result<Layers, Failure> {
+        let content = policies::read_content(path)?;
+        let policy = Policy::parse(&path.display().to_string(), &content.policy)?;
+        Ok(policy.into())
+    };
+    let changes = toolcell_policy::diff(&read(old)?, &read(new)?);
+    let widens = |change: &&Change| change.direction == Direction::Widened;
+    let widened = changes.iter().filter(widens).count();
+    let value = json!({ "changes": changes, "widened": widened });
+    let text = changes_text(&changes);
+    if widened == 0 || !fail_on_widening {
+        output::answer(value, |_| text);
+        return Ok(exit::OK);
+    }
+    if !output::json() {
+        output::piece(&text);
+    }
+    let count = style::count(widened, "change");
+    let verb = if widened == 1 { "widens" } else { "widen" };
+    let message = format!("{count} {verb} what is granted");
+    Err(Failure::check(ErrorKind::InvalidPolicy, message).data(value))
+}
+
+/// The changes under their directions, each with the lines that say it.
+fn changes_text(changes: &[Change]) -> String {
+    if changes.is_empty() {
+        return "Nothing is granted otherwise.\n".to_owned();
+    }
+    let mut lines: Vec<String> = Vec::new();
+    for direction in Direction::ALL {
+        let colour = match direction {
+            Direction::Widened => style::BAD,
+            Direction::Changed => style::NOTE,
+            Direction::Narrowed => style::GOOD,
+        };
+        let before = lines.len();
+        for change in changes.iter().filter(|it| it.direction == direction) {
+            lines.push(style::wrapped(&escape_control(&change.text), 2, 4));
+            let rules = [("was", &change.old), ("is", &change.new)];
+            let rules = rules.into_iter().filter_map(|(word, rule)| {
+                let rule = rule.as_ref()?.to_string();
+                Some(format!("      {word} {}", escape_control(&rule)))
+            });
+            lines.extend(rules);
+        }
+        if lines.len() > before {
+            lines.insert(
+                before,
+                paint(colour, format_args!("{direction}:")).to_string(),
+            );
+        }
+    }
+    lines.join("\n") + "\n"
 }
 
 /// Shows what is wrong in each file, and what the files in force cannot mean together.
