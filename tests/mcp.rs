@@ -16,8 +16,20 @@ use tokio::{
     io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, DuplexStream, ReadHalf, WriteHalf},
     task::JoinHandle,
 };
-use toolcell::{Isolation, Policy};
+use toolcell::{Isolation, Policy, ToolHost};
 use toolcell_mcp::{Error, Options, serve};
+
+/// A host with a policy and some guests.
+async fn host(policy: &str, guests: &[&str]) -> ToolHost {
+    let host = builder(Isolation::Thread)
+        .policy(Policy::from_toml(policy).unwrap())
+        .build()
+        .unwrap();
+    for name in guests {
+        host.load_file(guest(name)).await.unwrap();
+    }
+    host
+}
 
 /// A client that writes and reads JSON lines.
 struct Client {
@@ -32,13 +44,12 @@ impl Client {
     async fn new(modern: bool) -> Self {
         let policy =
             "[tool.spin]\nlimits = { cpu = \"50ms\" }\n[tool.env]\nenv = { GREETING = \"hi\" }\n";
-        let host = builder(Isolation::Thread)
-            .policy(Policy::from_toml(policy).unwrap())
-            .build()
-            .unwrap();
-        for name in ["spin", "answers", "progress", "stdout", "env"] {
-            host.load_file(guest(name)).await.unwrap();
-        }
+        let guests = ["spin", "answers", "progress", "stdout", "env"];
+        Self::of(host(policy, &guests).await, modern)
+    }
+
+    /// A connection to a host.
+    fn of(host: ToolHost, modern: bool) -> Self {
         let options = Options {
             instructions: Some("try these".into()),
         };
@@ -56,8 +67,12 @@ impl Client {
 
     /// A client that has begun, in one of the protocol's two lives.
     async fn begun(modern: bool) -> Self {
-        let mut client = Self::new(modern).await;
-        if !modern {
+        Self::new(modern).await.begin().await
+    }
+
+    async fn begin(self) -> Self {
+        let mut client = self;
+        if !client.modern {
             let params = json!({
                 "protocolVersion": "2025-11-25", "capabilities": {},
                 "clientInfo": { "name": "test", "version": "0" },
@@ -374,5 +389,26 @@ async fn the_end_of_the_input_ends_the_server() {
         } = client;
         drop((input, output));
         server.await.unwrap().unwrap();
+    }
+}
+
+#[tokio::test]
+async fn one_connection_is_one_session() {
+    let marks = "[tool.env]\nreads = \"private\"\n[tool.echo]\nreads = \"untrusted\"\n[tool.weather]\nsends = \"outside\"\n";
+    let denied = async |client: &mut Client, tool: &str, arguments: Value| {
+        let answer = client.call(tool, arguments).await;
+        answer["result"]["isError"] == json!(true)
+    };
+    for modern in [false, true] {
+        let host = host(marks, &["env", "echo", "weather"]).await;
+        let mut one = Client::of(host.clone(), modern).begin().await;
+        let mut other = Client::of(host, modern).begin().await;
+        assert!(!denied(&mut one, "env", json!({})).await);
+        assert!(!denied(&mut one, "echo_back", json!({ "text": "go" })).await);
+        let weather = json!({ "city": "Rome" });
+        assert!(!denied(&mut other, "weather", weather.clone()).await);
+        assert!(denied(&mut one, "weather", weather.clone()).await);
+        assert!(!denied(&mut other, "env", json!({})).await);
+        assert!(denied(&mut other, "echo_back", json!({ "text": "go" })).await);
     }
 }

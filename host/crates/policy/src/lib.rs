@@ -38,6 +38,9 @@
 //! - Of several rules for one access the strictest decides: deny, then ask, then allow.
 //! - Limits are finite, each with a default and a ceiling ([`Limits::CATALOGUE`], [`SharedLimits`]); a lower layer can only lower
 //!   them.
+//! - A secret is for one package and one encrypted host, and a policy holds no value of one: only where it comes from. What
+//!   may be a value that was written by mistake is hidden in reports ([`SecretGrant`]).
+//! - Of two policies [`diff`] tells everything that got looser.
 //! - What is parsed is enforced: unknown keys, keys of other versions, and rules that can never decide are errors. All
 //!   errors of a file are reported at once, each with its place and how to fix it ([`Problems`]).
 //!

@@ -447,6 +447,26 @@ fn there_are_at_most_so_many_secrets_and_scopes_and_so_long_headers() {
     );
 }
 
+#[test]
+fn the_words_of_an_access_token_are_bounded() {
+    let with = |id: usize, scope: usize| {
+        let (id, scope) = ("i".repeat(id), "s".repeat(scope));
+        secret(&format!(
+            "{TO}, basic = \"u\", oauth = {{ grant = \"client_credentials\", token_url = \"https://a.example\", client_id = \"{id}\", client_secret = \"env:A\", scopes = [\"{scope}\"] }}"
+        ))
+    };
+    read(&with(256, 256));
+    for (id, scope, message) in [
+        (257, 1, "not a client's identifier"),
+        (0, 1, "not a client's identifier"),
+        (1, 257, "is not a scope"),
+        (1, 0, "is not a scope"),
+    ] {
+        let found = problem(&with(id, scope));
+        assert!(found.message().contains(message), "{found:?}");
+    }
+}
+
 /// What each kind of report makes of the problems of a file.
 fn reports(problems: &Problems) -> Vec<String> {
     let mut all = [const { String::new() }; 3];
