@@ -1,17 +1,26 @@
 //! The body of a response, as it arrives.
+//!
+//! A task of its own reads it, a little ahead of whoever wants it: so a small answer lets its connection go whether or not
+//! anybody reads it, and a server's time is never mixed up with that of a slow reader.
 
 use std::{
-    future::Future,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
+use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::{
+    sync::{
+        OwnedSemaphorePermit, Semaphore,
+        mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
+    },
+    time::{Instant, timeout_at},
+};
 
 use super::{
     Timeouts,
@@ -22,50 +31,25 @@ use super::{
     wire::Exchange,
 };
 
+/// How much of a body is read ahead of whoever wants it.
+const AHEAD_BYTES: u32 = 64 * 1024;
+/// What a piece counts for at least, so that there are never many.
+const PIECE_BYTES_MIN: u32 = 256;
+
+/// What arrived, with the room that it takes until somebody wants it.
+enum Arrived {
+    Piece(Frame<Bytes>, OwnedSemaphorePermit),
+    Failed(EgressError),
+    End,
+}
+
 /// The body of a response: it fails when it grows beyond its limit, when it stalls and when it is too slow. To drop it
-/// before its end is to close the connection.
+/// before its end has arrived is to close the connection.
 pub(crate) struct Inbound {
-    incoming: Incoming,
-    exchange: Arc<Exchange>,
+    arrived: UnboundedReceiver<Arrived>,
     lease: Arc<Lease>,
-    bounds: Bounds,
-    left: u64,
-    between_bytes: Duration,
-    patience: Pin<Box<Sleep>>,
-    rate: Rate,
+    hint: SizeHint,
     ended: bool,
-}
-
-/// So many bytes at least in each while in which somebody waits for them.
-struct Rate {
-    window: Duration,
-    bytes_min: u64,
-    /// What arrived in the while that has begun.
-    bytes: Option<u64>,
-    end: Pin<Box<Sleep>>,
-}
-
-impl Rate {
-    /// Bytes arrived. Enough of them end the while, and so does whoever comes for them after its end: the time was not
-    /// the server's.
-    fn receive(&mut self, bytes: u64) {
-        let late = self.end.is_elapsed() || self.end.deadline() <= Instant::now();
-        self.bytes = self
-            .bytes
-            .map(|before| before.saturating_add(bytes))
-            .filter(|all| *all < self.bytes_min && !late);
-    }
-
-    /// Nothing is there. Whether that has been so for too long.
-    fn wait(&mut self, deadline: Instant, cx: &mut Context<'_>) -> Poll<()> {
-        if self.bytes.is_none() {
-            self.bytes = Some(0);
-            let end = Instant::now().checked_add(self.window);
-            let end = end.map_or(deadline, |end| end.min(deadline));
-            self.end.as_mut().reset(end);
-        }
-        self.end.as_mut().poll(cx)
-    }
 }
 
 impl Inbound {
@@ -76,61 +60,27 @@ impl Inbound {
         bounds: Bounds,
         timeouts: Timeouts,
     ) -> Self {
-        let between_bytes = bounds.between_bytes.unwrap_or(timeouts.between_bytes);
-        let mut inbound = Self {
-            left: bounds.response_bytes,
-            patience: Box::pin(sleep_until(bounds.until(None, between_bytes))),
-            rate: Rate {
-                window: timeouts.rate_window,
-                bytes_min: timeouts.rate_bytes,
-                bytes: None,
-                end: Box::pin(sleep_until(bounds.deadline)),
-            },
-            incoming,
-            exchange,
+        let (sender, arrived) = unbounded_channel();
+        let (hint, ended) = (incoming.size_hint(), incoming.is_end_stream());
+        if ended {
+            lease.finish();
+        } else {
+            let reading = Reading {
+                between_bytes: bounds.between_bytes.unwrap_or(timeouts.between_bytes),
+                left: bounds.response_bytes,
+                rate: Rate::new(timeouts.rate_window, timeouts.rate_bytes),
+                room: Arc::new(Semaphore::new(AHEAD_BYTES as usize)),
+                incoming,
+                exchange,
+                bounds,
+            };
+            tokio::spawn(reading.until_over(Arc::clone(&lease), sender));
+        }
+        Self {
+            arrived,
             lease,
-            bounds,
-            between_bytes,
-            ended: false,
-        };
-        inbound.finish_at_end();
-        inbound
-    }
-
-    fn receive(&mut self, frame: Frame<Bytes>) -> Result<Frame<Bytes>, EgressError> {
-        let until = self.bounds.until(None, self.between_bytes);
-        self.patience.as_mut().reset(until);
-        if let Some(trailers) = frame.trailers_ref()
-            && (trailers.len() > HEADERS_MAX || header_bytes(trailers) > self.bounds.header_bytes)
-        {
-            return Err(EgressError::HeadTooLarge);
-        }
-        let bytes = frame.data_ref().map_or(0, Bytes::len);
-        let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
-        self.exchange.handed_on(bytes);
-        self.rate.receive(bytes);
-        self.left = self
-            .left
-            .checked_sub(bytes)
-            .ok_or(EgressError::Limit(LimitKind::Response(
-                self.bounds.response_bytes,
-            )))?;
-        Ok(frame)
-    }
-
-    /// Nothing is there now. Waits for the first time that runs out.
-    fn wait(&mut self, cx: &mut Context<'_>) -> Poll<EgressError> {
-        if self.patience.as_mut().poll(cx).is_ready() {
-            return Poll::Ready(EgressError::Timeout(Phase::BetweenBytes));
-        }
-        let slow = self.rate.wait(self.bounds.deadline, cx);
-        slow.map(|()| EgressError::Timeout(Phase::Rate))
-    }
-
-    fn finish_at_end(&mut self) {
-        if !self.ended && self.incoming.is_end_stream() {
-            self.ended = true;
-            self.lease.finish();
+            hint,
+            ended,
         }
     }
 }
@@ -147,41 +97,161 @@ impl Body for Inbound {
         if this.ended {
             return Poll::Ready(None);
         }
-        let outcome = match Pin::new(&mut this.incoming).poll_frame(cx) {
-            Poll::Ready(None) => {
-                this.ended = true;
-                this.lease.finish();
-                return Poll::Ready(None);
+        let frame = match ready!(this.arrived.poll_recv(cx)) {
+            Some(Arrived::Piece(frame, _room)) => {
+                let bytes = frame.data_ref().map_or(0, Bytes::len);
+                let left = |hint: u64| hint.saturating_sub(u64::try_from(bytes).unwrap_or(hint));
+                if let Some(exact) = this.hint.exact() {
+                    this.hint = SizeHint::with_exact(left(exact));
+                }
+                Some(Ok(frame))
             }
-            Poll::Ready(Some(Ok(frame))) => this.receive(frame),
-            Poll::Ready(Some(Err(error))) => Err(explain(&error, &this.exchange)),
-            Poll::Pending => match this.wait(cx) {
-                Poll::Ready(error) => Err(error),
-                Poll::Pending => return Poll::Pending,
-            },
+            Some(Arrived::Failed(error)) => Some(Err(error)),
+            Some(Arrived::End) => None,
+            // Whoever drove the exchange gave it up.
+            None => Some(Err(EgressError::Incomplete)),
         };
-        if outcome.is_err() {
-            this.ended = true;
-            this.lease.give_up();
-        } else {
-            this.finish_at_end();
-        }
-        Poll::Ready(Some(outcome))
+        this.ended = !matches!(frame, Some(Ok(_)));
+        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.ended || self.incoming.is_end_stream()
+        self.ended
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.incoming.size_hint()
+        self.hint.clone()
     }
 }
 
 impl Drop for Inbound {
     fn drop(&mut self) {
-        if !self.ended {
-            self.lease.give_up();
-        }
+        // Nothing happens where the end has arrived.
+        self.lease.give_up();
     }
 }
+
+/// Reads a body.
+struct Reading {
+    incoming: Incoming,
+    exchange: Arc<Exchange>,
+    bounds: Bounds,
+    between_bytes: Duration,
+    left: u64,
+    rate: Rate,
+    room: Arc<Semaphore>,
+}
+
+impl Reading {
+    /// Reads until the end, an error, or until the exchange was given up.
+    async fn until_over(mut self, lease: Arc<Lease>, sender: UnboundedSender<Arrived>) {
+        let over = lease.over();
+        let read = over.run_until_cancelled(self.to_the_end(&sender)).await;
+        // Nobody may be there any more to hear of it.
+        match read {
+            Some(Ok(())) => {
+                lease.finish();
+                let _ = sender.send(Arrived::End);
+            }
+            Some(Err(error)) => {
+                let _ = sender.send(Arrived::Failed(error));
+                lease.give_up();
+            }
+            None => {}
+        }
+    }
+
+    async fn to_the_end(&mut self, sender: &UnboundedSender<Arrived>) -> Result<(), EgressError> {
+        while let Some(frame) = self.next().await? {
+            let bytes = frame.data_ref().map_or(0, Bytes::len);
+            let takes = u32::try_from(bytes).unwrap_or(AHEAD_BYTES);
+            let takes = takes.clamp(PIECE_BYTES_MIN, AHEAD_BYTES);
+            // However long that takes, it is not the server's time.
+            let room = Arc::clone(&self.room).acquire_many_owned(takes).await;
+            let room = room.map_err(|_| EgressError::Incomplete)?;
+            let _ = sender.send(Arrived::Piece(frame, room));
+        }
+        Ok(())
+    }
+
+    /// Waits for the next piece.
+    async fn next(&mut self) -> Result<Option<Frame<Bytes>>, EgressError> {
+        let patience = self.bounds.until(None, self.between_bytes);
+        loop {
+            let began = Instant::now();
+            let slow = began.checked_add(self.rate.left()).unwrap_or(patience);
+            let arrived = timeout_at(patience.min(slow), self.incoming.frame()).await;
+            let bytes = match &arrived {
+                Ok(Some(Ok(frame))) => frame.data_ref().map_or(0, Bytes::len),
+                _ => 0,
+            };
+            let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+            let fast_enough = self.rate.waited(began.elapsed(), bytes);
+            match arrived {
+                Ok(None) => return Ok(None),
+                Ok(Some(Ok(frame))) => return self.receive(frame, bytes).map(Some),
+                Ok(Some(Err(error))) => return Err(explain(&error, &self.exchange)),
+                Err(_) if Instant::now() >= patience => {
+                    return Err(EgressError::Timeout(Phase::BetweenBytes));
+                }
+                Err(_) if !fast_enough => return Err(EgressError::Timeout(Phase::Rate)),
+                Err(_) => {}
+            }
+        }
+    }
+
+    fn receive(&mut self, frame: Frame<Bytes>, bytes: u64) -> Result<Frame<Bytes>, EgressError> {
+        if let Some(trailers) = frame.trailers_ref()
+            && (trailers.len() > HEADERS_MAX || header_bytes(trailers) > self.bounds.header_bytes)
+        {
+            return Err(EgressError::HeadTooLarge);
+        }
+        self.exchange.handed_on(bytes);
+        let limit = LimitKind::Response(self.bounds.response_bytes);
+        self.left = self
+            .left
+            .checked_sub(bytes)
+            .ok_or(EgressError::Limit(limit))?;
+        Ok(frame)
+    }
+}
+
+/// So many bytes at least in each while in which a server is waited for.
+struct Rate {
+    window: Duration,
+    bytes_min: u64,
+    waited: Duration,
+    bytes: u64,
+}
+
+impl Rate {
+    fn new(window: Duration, bytes_min: u64) -> Self {
+        Self {
+            window,
+            bytes_min,
+            waited: Duration::ZERO,
+            bytes: 0,
+        }
+    }
+
+    /// How much of the while is left.
+    fn left(&self) -> Duration {
+        self.window.saturating_sub(self.waited)
+    }
+
+    /// So long it was waited, and so much came. Whether that is enough, as far as the while is over.
+    fn waited(&mut self, time: Duration, bytes: u64) -> bool {
+        self.waited = self.waited.saturating_add(time);
+        self.bytes = self.bytes.saturating_add(bytes);
+        if self.waited < self.window {
+            return true;
+        }
+        let enough = self.bytes >= self.bytes_min;
+        self.waited = Duration::ZERO;
+        self.bytes = 0;
+        enough
+    }
+}
+
+#[cfg(test)]
+mod tests;

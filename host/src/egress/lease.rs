@@ -47,6 +47,11 @@ impl Lease {
         }
     }
 
+    /// Is cancelled once the exchange is over, in whatever way.
+    pub(super) fn over(&self) -> CancellationToken {
+        self.over.clone()
+    }
+
     /// The response was read to its end.
     pub(super) fn finish(&self) {
         let connection = self.take();

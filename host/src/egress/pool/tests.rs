@@ -115,7 +115,8 @@ fn the_address_of_a_connection_is_checked_again() {
 
 #[tokio::test]
 async fn what_was_not_read_to_its_end_is_closed() {
-    let server = Server::start(Answer::keep("hello")).await;
+    // More than is read ahead.
+    let server = Server::start(Answer::keep(&"x".repeat(512 * 1024))).await;
     let way = loopback();
     let meter = Arc::new(Meter::new(MANY));
     let target = target(&url(&server));
@@ -200,7 +201,8 @@ async fn fetch_together(way: &Egress, server: &Server, owner: &str, count: usize
 
 #[tokio::test]
 async fn so_many_wait_for_one_owner_and_so_many_in_all() {
-    let server = Server::start(Answer::keep("hello")).await;
+    // More than is read ahead, so that they are under way together.
+    let server = Server::start(Answer::keep(&"x".repeat(512 * 1024))).await;
     let limits = PoolLimits {
         per_key: 2,
         total: 3,
