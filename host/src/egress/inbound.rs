@@ -120,7 +120,7 @@ impl Body for Inbound {
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.hint.clone()
+        self.hint
     }
 }
 
@@ -146,7 +146,7 @@ impl Reading {
     /// Reads until the end, an error, or until the exchange was given up.
     async fn until_over(mut self, lease: Arc<Lease>, sender: UnboundedSender<Arrived>) {
         let over = lease.over();
-        let read = over.run_until_cancelled(self.to_the_end(&sender)).await;
+        let read = over.run_until_cancelled(self.read(&sender)).await;
         // Nobody may be there any more to hear of it.
         match read {
             Some(Ok(())) => {
@@ -161,7 +161,7 @@ impl Reading {
         }
     }
 
-    async fn to_the_end(&mut self, sender: &UnboundedSender<Arrived>) -> Result<(), EgressError> {
+    async fn read(&mut self, sender: &UnboundedSender<Arrived>) -> Result<(), EgressError> {
         while let Some(frame) = self.next().await? {
             let bytes = frame.data_ref().map_or(0, Bytes::len);
             let takes = u32::try_from(bytes).unwrap_or(AHEAD_BYTES);
