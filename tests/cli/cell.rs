@@ -119,6 +119,35 @@ impl Cell {
         self.command(arguments).spawn().unwrap()
     }
 
+    /// The command at a terminal of its own, whose keys are what is written to standard input. The script `around` has
+    /// the command as `"$0" "$@"`.
+    pub(crate) fn start_at_terminal(&self, around: &str, arguments: &[&str]) -> Child {
+        let plain = self.command(arguments);
+        let quoted = |word: &std::ffi::OsStr| format!("'{}'", word.display());
+        let words: Vec<String> = plain.get_args().map(quoted).collect();
+        let program = quoted(plain.get_program());
+        self.file("around.sh", around);
+        let line = format!("sh -c '. ./around.sh' {program} {}", words.join(" "));
+        let mut command = Command::new("script");
+        command
+            .args([
+                "--quiet",
+                "--return",
+                "--flush",
+                "--command",
+                &line,
+                "/dev/null",
+            ])
+            .current_dir(plain.get_current_dir().unwrap())
+            .env_clear();
+        let set = plain
+            .get_envs()
+            .filter_map(|(name, value)| Some((name, value?)));
+        command.envs(set).stdin(Stdio::piped());
+        command.stdout(Stdio::piped()).stderr(Stdio::null());
+        command.spawn().unwrap()
+    }
+
     /// Starts `toolcell` with a pipe as its standard input.
     pub(crate) fn start_with_input(&self, arguments: &[&str]) -> Child {
         let mut command = self.command(arguments);

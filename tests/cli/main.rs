@@ -24,3 +24,5 @@ mod nets;
 mod policy;
 mod runs;
 mod secret;
+#[cfg(target_os = "linux")]
+mod typed;

@@ -14,6 +14,9 @@ pub(crate) struct Closed {
 
 /// Closes this process as far as the system lets it. That it does not is told by `doctor`.
 pub(crate) fn close() {
+    // The engine keeps a file of this process open that makes calls faster, and that an ordinary user's closed process
+    // could not open any more. It is opened once, when the kernel is asked for it.
+    let _ = toolcell::Kernel::probe();
     let nothing = Rlimit {
         current: Some(0),
         maximum: Some(0),
