@@ -353,6 +353,42 @@ pub enum CallEvent {
     },
     /// An access was refused.
     Denied(Denial),
+    /// A tool's answer holds what looks like a credential that nobody registered.
+    LikelySecret {
+        /// The tool's public name.
+        tool: String,
+        /// What was found, and what was done about it.
+        #[serde(flatten)]
+        likely: LikelySecret,
+    },
+}
+
+/// Something that looks like a credential which nobody registered. It says nothing of the value.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LikelySecret {
+    /// The id of the rule that found it; for example `github-token`.
+    pub rule: String,
+    /// What the rule finds; for example `a GitHub access token`.
+    pub about: String,
+    /// In how many places.
+    pub count: u64,
+    /// Whether `[likely secret RULE]` stands there now.
+    pub replaced: bool,
+}
+
+impl fmt::Display for LikelySecret {
+    /// `what looks like a GitHub access token (rule github-token)`, and what came of it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { rule, about, .. } = self;
+        write!(f, "what looks like {about} (rule {rule})")?;
+        if self.count > 1 {
+            write!(f, " in {} places", self.count)?;
+        }
+        if self.replaced {
+            f.write_str(", which was taken out")?;
+        }
+        Ok(())
+    }
 }
 
 /// Receives the events of a call. It is called on the call's own path and must not block.

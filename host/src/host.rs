@@ -7,6 +7,7 @@ mod calling;
 mod help;
 mod labels;
 mod learning;
+mod likely;
 mod load;
 mod nested;
 mod nets;
@@ -26,6 +27,7 @@ use toolcell_policy::{Annotations, Decision, Layers, Lock};
 pub use approval::{Approval, ApprovalRequest, Approver};
 pub use builder::ToolHostBuilder;
 pub use learning::Learning;
+pub use likely::LikelySecrets;
 pub use program::{WasiExit, WasiGrant, WasiProgram};
 
 use self::{
@@ -65,6 +67,7 @@ struct Shared {
     roots: RootRules,
     egress: Arc<Egress>,
     keeper: Keeper,
+    likely: LikelySecrets,
     isolating: Isolating,
     registry: Registry,
 }
@@ -266,6 +269,12 @@ impl ToolHost {
     /// Searches for every secret that this host has come to know. Send what you log or keep through it.
     pub fn redaction(&self) -> &Redaction {
         self.shared.keeper.sinks()
+    }
+
+    /// What the policy wants done about texts that look like credentials which nobody registered. The answers of tools
+    /// have been searched already.
+    pub fn likely_secrets(&self) -> &LikelySecrets {
+        &self.shared.likely
     }
 
     /// What the engine found on this machine.

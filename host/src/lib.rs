@@ -52,15 +52,15 @@ pub mod worker;
 pub use admission::AdmissionReport;
 pub use builtin::{builtin, builtins};
 pub use call::{
-    CallContext, CallEvent, CallId, Content, Denial, EventSink, SessionId, TenantId, ToolCall,
-    ToolFailure, ToolResult, Usage,
+    CallContext, CallEvent, CallId, Content, Denial, EventSink, LikelySecret, SessionId, TenantId,
+    ToolCall, ToolFailure, ToolResult, Usage,
 };
 pub use confine::{ConfinementLevel, ConfinementReport, Kernel, Step as ConfinementStep};
 pub use engine::{EngineOptions, EngineReport};
 pub use error::{Error, ErrorKind, Result};
 pub use host::{
-    Approval, ApprovalRequest, Approver, Learning, ToolHost, ToolHostBuilder, ToolInfo, WasiExit,
-    WasiGrant, WasiProgram,
+    Approval, ApprovalRequest, Approver, Learning, LikelySecrets, ToolHost, ToolHostBuilder,
+    ToolInfo, WasiExit, WasiGrant, WasiProgram,
 };
 pub use package::{Inspection, Package};
 pub use sandbox::Stdio;

@@ -13,7 +13,7 @@ use crate::{
 const KEY: &str = "ANTHROPIC_API_KEY";
 
 fn random() -> String {
-    format!("sk-ant-{:032x}", rand::random::<u128>())
+    format!("tk-{:032x}", rand::random::<u128>())
 }
 
 /// A place whose workspace holds a value: as a key of the environment, and as one that nobody knows.
@@ -240,4 +240,110 @@ fn a_policy_that_is_wrong_is_shown_without_a_key() {
         assert!(shown.stderr.contains("froom"), "{shown}");
         assert_eq!(shown.stderr.contains(&value), !known, "{shown}");
     }
+}
+
+/// What nobody was ever given. It is put together here, so that no other search finds it in this file.
+fn likely() -> String {
+    format!("ghp_{}", "a8Kd03mZq7LxW2vRtY5nB9cE4uHs6JpG1fTo")
+}
+
+const SAID: &str =
+    "files_read's answer holds what looks like a GitHub access token (rule github-token)";
+
+#[test]
+fn what_looks_like_a_credential_is_told_and_on_record() {
+    let token = likely();
+    for (mode, told, replaced) in [
+        ("off", false, false),
+        ("warn", true, false),
+        ("redact", true, true),
+    ] {
+        let cell = Cell::new();
+        cell.file(
+            "policy.toml",
+            format!("{POLICY}\n[secrets]\nunknown = \"{mode}\"\n"),
+        );
+        cell.file("workspace/a.txt", format!("it is {token}\n"));
+        let call = [
+            "call",
+            "files_read",
+            r#"{"path":"/work/a.txt"}"#,
+            "--policy",
+            "policy.toml",
+        ];
+        let plain = cell.run(&call).exits(0);
+        assert_eq!(plain.stdout.contains(&token), !replaced, "{plain}");
+        let as_json = cell.run(&[&call[..], &["--json"]].concat()).exits(0);
+        let run = [
+            "run",
+            "look",
+            "--policy",
+            "policy.toml",
+            "--model",
+            "scripted:turns.jsonl",
+        ];
+        cell.file("turns.jsonl", turns("a.txt"));
+        let ran = cell.run(&run).exits(0);
+        let events = cell.run(&[&run[..], &["--events"]].concat()).exits(0);
+        assert_eq!(
+            events.stdout.contains("\"likely_secret\""),
+            told,
+            "{events}"
+        );
+        let message = json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {
+            "name": "files_read", "arguments": { "path": "/work/a.txt" },
+        }});
+        let begin = json!({ "jsonrpc": "2.0", "id": 0, "method": "initialize", "params": {
+            "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": { "name": "c", "version": "1" },
+        }});
+        let begun = json!({ "jsonrpc": "2.0", "method": "notifications/initialized" });
+        let served = cell.run_with(
+            &format!("{begin}\n{begun}\n{message}\n"),
+            &["serve", "--stdio", "--policy", "policy.toml"],
+        );
+        for shown in [&plain, &as_json, &ran, &served] {
+            assert_eq!(shown.stderr.contains(SAID), told, "{shown}");
+            assert_eq!(
+                shown.stderr.contains("which was taken out"),
+                replaced,
+                "{shown}"
+            );
+            assert!(!shown.stderr.contains(&token), "{shown}");
+        }
+        let log = all(&cell.state(""));
+        let record = format!(
+            r#""likely_secrets":[{{"rule":"github-token","about":"a GitHub access token","count":1,"replaced":{replaced}}}]"#
+        );
+        assert_eq!(log.contains(&record), told, "{log}");
+    }
+}
+
+#[test]
+fn rules_for_what_looks_like_a_credential_come_from_a_file() {
+    let cell = Cell::new();
+    cell.file(
+        "policy.toml",
+        format!("{POLICY}\n[secrets]\nrules = \"./rules.toml\"\n"),
+    );
+    cell.file("workspace/a.txt", "the pass is pass-493021\n");
+    let call = [
+        "call",
+        "files_read",
+        r#"{"path":"/work/a.txt"}"#,
+        "--policy",
+        "policy.toml",
+    ];
+    let missing = cell.run(&call).exits(2);
+    assert!(missing.stderr.contains("rules.toml"), "{missing}");
+    cell.file(
+        "rules.toml",
+        "[[rule]]\nid = \"ours\"\ndescription = \"A pass of ours\"\nregex = 'pass-[0-9]{6}'\nkeywords = [\"pass-\"]\n",
+    );
+    let shown = cell.run(&call).exits(0);
+    assert!(
+        shown
+            .stderr
+            .contains("what looks like a pass of ours (rule ours)"),
+        "{shown}"
+    );
 }

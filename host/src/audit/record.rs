@@ -4,11 +4,15 @@
 use serde::{Deserialize, Serialize};
 use toolcell_policy::{Effect, Isolation};
 
-use crate::{CallId, Denial, ErrorKind, Usage};
+use crate::{CallId, Denial, ErrorKind, LikelySecret, Usage};
 
 /// One record. The set is closed: whoever reads a log can rely on knowing every kind of line.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "one is made at a time, and the largest kind is the most frequent"
+)]
 pub enum AuditRecord {
     /// A host began to work.
     Session(SessionRecord),
@@ -149,6 +153,9 @@ pub struct CallRecord {
     /// The secrets whose values were found in what the tool gave or got, and taken out, sorted by name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub redactions: Vec<Redacted>,
+    /// What in the answer looked like credentials which nobody registered.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub likely_secrets: Vec<LikelySecret>,
 }
 
 /// A secret whose value was found and taken out.

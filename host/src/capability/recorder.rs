@@ -9,7 +9,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    CallEvent, CallId, Denial, ErrorKind, EventSink,
+    CallEvent, CallId, Denial, ErrorKind, EventSink, LikelySecret,
     egress::Tally,
     secrets::{Hits, Redaction},
     text::escape_control,
@@ -111,6 +111,8 @@ pub(crate) struct Record {
     pub(crate) limit: Option<LimitHit>,
     /// How often the value of each secret was found in what the call gave or got, and taken out.
     pub(crate) redactions: BTreeMap<String, u64>,
+    /// What in the answer looks like credentials which nobody registered.
+    pub(crate) likely: Vec<LikelySecret>,
 }
 
 impl Record {
@@ -346,6 +348,8 @@ impl Recorder {
                     message,
                 } => tell(Notice::Progress(done, total, message)),
                 CallEvent::Denied(denial) => tell(Notice::Denied(denial)),
+                // Answers are searched in the host.
+                CallEvent::LikelySecret { .. } => {}
             },
         }
     }
@@ -373,6 +377,8 @@ impl Recorder {
             },
             // Was cleaned before it was kept.
             denied @ CallEvent::Denied(_) => denied,
+            // Has no word of a guest.
+            likely @ CallEvent::LikelySecret { .. } => likely,
         }
     }
 

@@ -5,8 +5,9 @@ use std::{path::PathBuf, sync::Arc};
 use toolcell_policy::{Isolation, Layers, Lock};
 
 use super::{
-    Approver, Learning, Shared, ToolHost, approval::AnyApprover, labels::Marks, load::refuse,
-    outward, prepare::Isolating, records::Recording, tokens::Endpoints,
+    Approver, Learning, Shared, ToolHost, approval::AnyApprover, labels::Marks,
+    likely::LikelySecrets, load::refuse, outward, prepare::Isolating, records::Recording,
+    tokens::Endpoints,
 };
 use crate::{
     Error, ErrorKind, Result,
@@ -199,6 +200,7 @@ impl ToolHostBuilder {
             .with_source(error)
         })?;
         let egress = Arc::new(egress);
+        let likely = LikelySecrets::of(&self.layers, self.base_dir.as_deref())?;
         let isolating = Isolating {
             pool: Pool::open(self.workers)?,
             default: self.isolation,
@@ -233,6 +235,7 @@ impl ToolHostBuilder {
                     self.redaction,
                     self.weak,
                 ),
+                likely,
                 egress,
                 registry: Registry::default(),
             }),

@@ -300,11 +300,24 @@ impl Attempt<'_> {
 
     /// What is handed out of what came out of the sandbox.
     fn ended(&self, tool: &Tool, mut finished: Finished<Vec<Content>>) -> Ended {
-        if let Ok(content) = &mut finished.outcome {
-            let mut net = Net::new(&self.shared.leaving(self.tenant));
-            net.content(content);
-            finished.record.redacted(net.hits());
+        let mut net = Net::new(&self.shared.leaving(self.tenant));
+        match &mut finished.outcome {
+            Ok(content) => net.content(content),
+            Err(failure) => net.failure(failure),
         }
+        finished.record.redacted(net.hits());
+        // What is known has its name; only the rest is guessed at.
+        let likely = match &mut finished.outcome {
+            Ok(content) => self.shared.likely.content(content),
+            Err(failure) => self.shared.likely.failure(failure),
+        };
+        for likely in &likely {
+            self.recorder.emit(CallEvent::LikelySecret {
+                tool: tool.public_name.clone(),
+                likely: likely.clone(),
+            });
+        }
+        finished.record.likely = likely;
         Ended {
             outcome: finished
                 .outcome

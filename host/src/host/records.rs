@@ -157,6 +157,7 @@ impl Recording {
                         count: *count,
                     })
                     .collect(),
+                likely_secrets: record.likely.clone(),
             })
         })
     }

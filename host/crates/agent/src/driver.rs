@@ -14,7 +14,7 @@ use std::{
 use serde_json::{Map, Value};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
-use toolcell::{Redaction, SessionId, TenantId};
+use toolcell::{LikelySecrets, Redaction, SessionId, TenantId};
 
 pub use builder::AgentBuilder;
 
@@ -39,6 +39,7 @@ pub struct Agent {
     rules: Rules,
     price: Option<Price>,
     redaction: Redaction,
+    likely: LikelySecrets,
 }
 
 #[derive(Clone)]
@@ -229,7 +230,7 @@ impl<'a> Session<'a> {
     async fn turn(&mut self, request: ModelRequest) -> Result<Option<RunOutcome>, AgentError> {
         let turn = request.turn.saturating_add(1);
         self.tell(AgentEvent::TurnStart { turn });
-        let coming = Mutex::new(clean::Turn::new(&self.agent.redaction));
+        let coming = Mutex::new(clean::Turn::new(&self.agent.redaction, &self.agent.likely));
         let coming = || coming.lock().unwrap_or_else(PoisonError::into_inner);
         let sink = |event| {
             let told = coming().take(event);
@@ -253,7 +254,10 @@ impl<'a> Session<'a> {
         }
     }
 
-    fn take(&mut self, turn: u32, reply: Reply) -> Result<Option<RunOutcome>, AgentError> {
+    fn take(&mut self, turn: u32, mut reply: Reply) -> Result<Option<RunOutcome>, AgentError> {
+        for likely in clean::reply(&self.agent.likely, &mut reply) {
+            self.tell(AgentEvent::LikelySecret { turn, likely });
+        }
         let stop_reason = reply.stop_reason.as_ref().map(|r| r.as_str().to_owned());
         if let Err(error) = self.run.on_reply(reply.clone()) {
             return Ok(Some(RunOutcome::Failed {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use serde_json::Value;
-use toolcell::{CallEvent, Denial, ErrorKind};
+use toolcell::{CallEvent, Denial, ErrorKind, LikelySecret};
 
 use crate::{budget::Spent, outcome::RunOutcome};
 
@@ -62,6 +62,15 @@ pub enum AgentEvent {
         stop_reason: Option<String>,
         /// What the run has spent so far.
         spent: Spent,
+    },
+    /// The model's text holds what looks like a credential that nobody registered. What a tool's answer holds is an event
+    /// of its call.
+    LikelySecret {
+        /// The number of the turn, from 1.
+        turn: u32,
+        /// What was found, and what was done about it.
+        #[serde(flatten)]
+        likely: LikelySecret,
     },
     /// A tool call begins.
     ToolCallStart {

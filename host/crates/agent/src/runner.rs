@@ -3,7 +3,8 @@
 use futures_util::future::BoxFuture;
 use serde_json::Value;
 use toolcell::{
-    CallContext, Content, ErrorKind, Redaction, ToolCall, ToolHost, ToolInfo, ToolResult,
+    CallContext, Content, ErrorKind, LikelySecrets, Redaction, ToolCall, ToolHost, ToolInfo,
+    ToolResult,
 };
 
 use crate::{
@@ -55,6 +56,11 @@ pub trait ToolRunner: Send + Sync {
         Redaction::new()
     }
 
+    /// What is done about texts of the model that look like credentials which nobody registered. Default: nothing.
+    fn likely_secrets(&self) -> LikelySecrets {
+        LikelySecrets::default()
+    }
+
     /// Hears that a tool was called in the session of a context before, in a run that goes on now. Nothing is to be done
     /// again; what counts for a session may be counted. Default: it is of no interest.
     fn was_called(&self, tool: &str, context: &CallContext) {
@@ -77,6 +83,10 @@ impl ToolRunner for ToolHost {
 
     fn redaction(&self) -> Redaction {
         Self::redaction(self).clone()
+    }
+
+    fn likely_secrets(&self) -> LikelySecrets {
+        Self::likely_secrets(self).clone()
     }
 
     fn was_called(&self, tool: &str, context: &CallContext) {

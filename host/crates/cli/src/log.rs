@@ -8,7 +8,7 @@ use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
 use crate::{env, failure::Failure, net, output};
 
 /// What is said where nobody asks for more.
-const QUIET: &str = "toolcell=error";
+const QUIET: &str = "toolcell=error,toolcell::likely_secrets=warn";
 
 /// Says from now on what `-v` or `TOOLCELL_LOG` asks for; the flag wins.
 pub(crate) fn init(verbose: u8) -> Result<(), Failure> {

@@ -131,6 +131,18 @@ impl Timeline {
                 let line = format!("    {level}: {}", style::one_line(&message, 200));
                 self.line(&mut state, &paint(style::DIM, line));
             }
+            AgentEvent::ToolCallEvent {
+                event: CallEvent::LikelySecret { tool, likely },
+                ..
+            } => {
+                let tool = escape_control(&tool).into_owned();
+                let line = format!("    {tool}'s answer holds {likely}");
+                self.line(&mut state, &paint(style::NOTE, line));
+            }
+            AgentEvent::LikelySecret { likely, .. } => {
+                let line = format!("  the model's text holds {likely}");
+                self.line(&mut state, &paint(style::NOTE, line));
+            }
             AgentEvent::ToolCallEnd {
                 call_id,
                 tool,

@@ -15,6 +15,7 @@ mod convert;
 mod progress;
 mod server;
 
+pub use progress::LIKELY_SECRETS;
 use rmcp::{ServiceExt as _, service::ServerInitializeError};
 use tokio::io::{AsyncRead, AsyncWrite};
 use toolcell::ToolHost;

@@ -12,21 +12,32 @@ use toolcell::{CallEvent, EventSink};
 /// How many reports of a call may wait for a slow client. More are dropped: a later one says more than an earlier one.
 const MAX_WAITING: usize = 64;
 
+/// The target of warnings about answers that hold what looks like a credential.
+pub const LIKELY_SECRETS: &str = "toolcell::likely_secrets";
+
 /// The reports of one call; there are none where the client did not ask for them.
 pub(crate) type Reports = Option<mpsc::Receiver<ProgressNotificationParam>>;
 
 /// Where a call's events go, and where its reports come out.
-pub(crate) fn channel(token: Option<ProgressToken>) -> (Option<EventSink>, Reports) {
+pub(crate) fn channel(token: Option<ProgressToken>) -> (EventSink, Reports) {
     let Some(token) = token else {
-        return (None, None);
+        return (Arc::new(|_, event| warn(&event)), None);
     };
     let (sender, receiver) = mpsc::channel(MAX_WAITING);
     let sink: EventSink = Arc::new(move |_, event| {
+        warn(&event);
         if let Some(report) = report(&token, event) {
             let _ = sender.try_send(report);
         }
     });
-    (Some(sink), Some(receiver))
+    (sink, Some(receiver))
+}
+
+/// What looks like a credential is for the operator to hear of, and not for whoever is connected.
+fn warn(event: &CallEvent) {
+    if let CallEvent::LikelySecret { tool, likely } = event {
+        tracing::warn!(target: LIKELY_SECRETS, "{tool}'s answer holds {likely}");
+    }
 }
 
 /// An event as a report, where it is one that JSON can hold.
@@ -99,7 +110,7 @@ mod tests {
     fn only_finite_progress_becomes_a_report() {
         let token = ProgressToken(NumberOrString::Number(7));
         let (sink, reports) = channel(Some(token));
-        let (sink, mut reports) = (sink.unwrap(), reports.unwrap());
+        let mut reports = reports.unwrap();
         let id = CallId::new("call_1");
         sink(&id, progress(f64::INFINITY));
         sink(
@@ -120,7 +131,7 @@ mod tests {
     fn reports_beyond_what_may_wait_are_dropped() {
         let token = ProgressToken(NumberOrString::Number(7));
         let (sink, reports) = channel(Some(token));
-        let (sink, mut reports) = (sink.unwrap(), reports.unwrap());
+        let mut reports = reports.unwrap();
         for done in 0..MAX_WAITING + 5 {
             sink(&CallId::new("call_1"), progress(done as f64));
         }
@@ -133,6 +144,7 @@ mod tests {
     #[test]
     fn who_did_not_ask_hears_nothing() {
         let (sink, reports) = channel(None);
-        assert!(sink.is_none() && reports.is_none());
+        sink(&CallId::new("call_1"), progress(1.0));
+        assert!(reports.is_none());
     }
 }

@@ -76,7 +76,7 @@ impl ServerHandler for ToolServer {
         let (events, reports) = progress::channel(context.meta.get_progress_token());
         let surroundings = CallContext {
             cancel: context.ct.clone(),
-            events,
+            events: Some(events),
             session: Some(self.session.clone()),
             ..CallContext::default()
         };

@@ -47,6 +47,7 @@ fn call_record(text: &str) -> AuditRecord {
         }],
         hosts_dropped: 0,
         redactions: Vec::new(),
+        likely_secrets: Vec::new(),
     })
 }
 

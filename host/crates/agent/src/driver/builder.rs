@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use serde_json::{Map, Value};
-use toolcell::Redaction;
+use toolcell::{LikelySecrets, Redaction};
 
 use super::{Agent, AgentError, Rules};
 use crate::{
@@ -26,6 +26,7 @@ pub struct AgentBuilder {
     prices: Prices,
     today: Option<String>,
     redaction: Redaction,
+    likely: LikelySecrets,
 }
 
 impl AgentBuilder {
@@ -33,6 +34,7 @@ impl AgentBuilder {
     pub fn new(runner: Arc<dyn ToolRunner>, model: Arc<dyn ModelProvider>) -> Self {
         Self {
             redaction: runner.redaction(),
+            likely: runner.likely_secrets(),
             runner,
             model,
             rules: Rules {
@@ -146,6 +148,7 @@ impl AgentBuilder {
             rules: self.rules,
             price,
             redaction: self.redaction,
+            likely: self.likely,
         })
     }
 }

@@ -1,9 +1,14 @@
 //! What a run tells and keeps, without any secret. What comes from a tool host was searched there, but not what a model
 //! wrote or a server said.
 
-use toolcell::{CallEvent, Denial, RedactedText, Redaction};
+use toolcell::{CallEvent, Denial, LikelySecret, LikelySecrets, RedactedText, Redaction};
 
-use crate::{event::AgentEvent, model::ModelEvent, outcome::RunOutcome};
+use crate::{
+    event::AgentEvent,
+    model::ModelEvent,
+    outcome::RunOutcome,
+    wire::{Block, Reply},
+};
 
 fn text(redaction: &Redaction, text: &mut String) {
     if let std::borrow::Cow::Owned(clean) = redaction.text(text) {
@@ -30,6 +35,8 @@ pub(super) fn event(redaction: &Redaction, mut event: AgentEvent) -> AgentEvent 
         AgentEvent::RunStart { .. } | AgentEvent::TurnStart { .. } => {}
         // Was searched while it came, piece after piece.
         AgentEvent::Text { .. } | AgentEvent::Thinking { .. } => {}
+        // Has no word of the model.
+        AgentEvent::LikelySecret { .. } => {}
         AgentEvent::ToolUse { call_id, tool } => {
             clean(call_id);
             clean(tool);
@@ -99,17 +106,71 @@ pub(super) fn outcome(redaction: &Redaction, outcome: &mut RunOutcome) {
     }
 }
 
+/// Says what in a whole turn's text looks like a credential, and replaces it where the policy wants that.
+pub(super) fn reply(likely: &LikelySecrets, reply: &mut Reply) -> Vec<LikelySecret> {
+    let mut found: Vec<LikelySecret> = Vec::new();
+    for block in &mut reply.content {
+        let Block::Text(block) = block else {
+            continue;
+        };
+        for it in likely.look(&mut block.text) {
+            match found.iter_mut().find(|known| known.rule == it.rule) {
+                Some(known) => known.count = known.count.saturating_add(it.count),
+                None => found.push(it),
+            }
+        }
+    }
+    found
+}
+
 /// A turn of the model while it comes.
 pub(super) struct Turn {
-    text: RedactedText,
-    thinking: RedactedText,
+    text: Coming,
+    thinking: Coming,
+}
+
+/// A text while it comes.
+struct Coming {
+    known: RedactedText,
+    likely: LikelySecrets,
+    /// All of it so far, where what looks like a credential is replaced: that is seen only in the whole.
+    whole: String,
+}
+
+impl Coming {
+    fn new(redaction: &Redaction, likely: &LikelySecrets) -> Self {
+        Self {
+            known: redaction.pieces(),
+            likely: likely.clone(),
+            whole: String::new(),
+        }
+    }
+
+    fn push(&mut self, piece: &str) -> String {
+        let text = self.known.push(piece);
+        if !self.likely.replaces() {
+            return text;
+        }
+        self.whole += &text;
+        String::new()
+    }
+
+    fn finish(&mut self) -> String {
+        let mut text = std::mem::take(&mut self.whole);
+        text += &self.known.finish();
+        if self.likely.replaces() {
+            // It is told once, of the whole turn.
+            self.likely.look(&mut text);
+        }
+        text
+    }
 }
 
 impl Turn {
-    pub(super) fn new(redaction: &Redaction) -> Self {
+    pub(super) fn new(redaction: &Redaction, likely: &LikelySecrets) -> Self {
         Self {
-            text: redaction.pieces(),
-            thinking: redaction.pieces(),
+            text: Coming::new(redaction, likely),
+            thinking: Coming::new(redaction, likely),
         }
     }
 

@@ -35,7 +35,7 @@ pub(crate) async fn call(arguments: CallArgs) -> Outcome {
     };
     let context = CallContext {
         cancel: interrupt::token(),
-        events: (!output::json()).then(logs),
+        events: Some(told()),
         ..CallContext::default()
     };
     let result = host.call_with(ToolCall::new(tool, input), &context).await?;
@@ -62,12 +62,17 @@ pub(super) fn named(names: Vec<String>, tool: String) -> String {
     }
 }
 
-/// The tool's log lines, as they come.
-fn logs() -> EventSink {
-    Arc::new(|_, event| {
-        if let CallEvent::Log { level, message } = event {
+/// The tool's log lines, as they come, and what looks like a credential in its answer, which is told in any case.
+fn told() -> EventSink {
+    Arc::new(|_, event| match event {
+        CallEvent::Log { level, message } if !output::json() => {
             output::note(paint(style::DIM, format_args!("{level}: {message}")));
         }
+        CallEvent::LikelySecret { tool, likely } => {
+            let line = format!("note: {}'s answer holds {likely}", escape_control(&tool));
+            output::note(paint(style::NOTE, line));
+        }
+        _ => {}
     })
 }
 

@@ -167,7 +167,7 @@ async fn a_run_goes_on_from_a_transcript_without_its_secrets() {
 
 #[test]
 fn a_text_waits_no_longer_than_it_could_be_the_beginning_of_a_secret() {
-    let mut turn = Turn::new(&knowing());
+    let mut turn = Turn::new(&knowing(), &LikelySecrets::default());
     let mut told = |piece: &str| {
         let told = turn.take(ModelEvent::Text(piece.to_owned()));
         let texts = told.into_iter().map(|event| match event {
@@ -190,7 +190,7 @@ fn a_text_waits_no_longer_than_it_could_be_the_beginning_of_a_secret() {
 #[test]
 fn what_was_held_back_comes_before_what_follows() {
     let (one, two) = VALUE.split_at(5);
-    let mut turn = Turn::new(&knowing());
+    let mut turn = Turn::new(&knowing(), &LikelySecrets::default());
     assert!(turn.take(ModelEvent::Thinking(one.into())).is_empty());
     let mut told = turn.take(ModelEvent::Text(two.into()));
     told.extend(turn.finish());
@@ -237,4 +237,91 @@ fn a_tool_host_brings_its_own_search() {
         .register("TOKEN", Secret::new(VALUE).unwrap());
     let runner: &dyn crate::ToolRunner = &*host;
     assert_eq!(runner.redaction().text(VALUE), "[secret TOKEN]");
+}
+
+/// What nobody was ever given. It is put together here, so that no other search finds it in this file.
+fn likely_token() -> String {
+    format!("ghp_{}", "a8Kd03mZq7LxW2vRtY5nB9cE4uHs6JpG1fTo")
+}
+
+/// Answers with such a token in two pieces, and ends.
+struct Guesses;
+
+impl ModelProvider for Guesses {
+    fn id(&self) -> &str {
+        "guesses"
+    }
+
+    fn is_free(&self) -> bool {
+        true
+    }
+
+    fn stream<'a>(
+        &'a self,
+        _: &'a ModelRequest,
+        sink: ModelSink<'a>,
+    ) -> BoxFuture<'a, Result<Reply, ModelError>> {
+        Box::pin(async move {
+            let text = format!("Try {} now.", likely_token());
+            let (one, two) = text.split_at(20);
+            sink(ModelEvent::Text(one.to_owned()));
+            sink(ModelEvent::Text(two.to_owned()));
+            Ok(reply(StopReason::EndTurn, vec![Block::text(text)]))
+        })
+    }
+}
+
+#[tokio::test]
+async fn what_looks_like_a_credential_is_told_or_replaced() {
+    for (mode, told, kept) in [("off", 0, true), ("warn", 1, true), ("redact", 1, false)] {
+        let policy = format!("[secrets]\nunknown = \"{mode}\"\n");
+        let policy = toolcell::Policy::from_toml(&policy).unwrap();
+        let host = toolcell::ToolHost::builder()
+            .policy(policy)
+            .build()
+            .unwrap();
+        let (events, heard) = recorder();
+        let dir = tempfile::tempdir().unwrap();
+        let transcript = dir.path().join("a.jsonl");
+        let context = RunContext {
+            events: Some(events),
+            transcript: Some(transcript.clone()),
+            ..RunContext::default()
+        };
+        let agent = Agent::builder(host, Guesses).build().unwrap();
+        let report = agent.run("guess", &context).await.unwrap();
+        let heard = heard.lock().unwrap();
+        let events: Vec<String> = heard
+            .iter()
+            .filter(|event| matches!(event, AgentEvent::LikelySecret { .. }))
+            .map(|event| serde_json::to_string(event).unwrap())
+            .collect();
+        assert_eq!(events.len(), told, "{mode}");
+        if let Some(event) = events.first() {
+            let shown = json!({
+                "type": "likely_secret", "turn": 1, "rule": "github-token",
+                "about": "a GitHub access token", "count": 1, "replaced": !kept,
+            });
+            assert_eq!(
+                serde_json::from_str::<serde_json::Value>(event).unwrap(),
+                shown
+            );
+        }
+        let text: String = heard
+            .iter()
+            .filter_map(|event| match event {
+                AgentEvent::Text { text } => Some(text.as_str()),
+                _ => None,
+            })
+            .collect();
+        let written = fs::read_to_string(&transcript).unwrap();
+        for seen in [&text, &report.text, &written] {
+            assert_eq!(seen.contains(&likely_token()), kept, "{mode}: {seen}");
+            assert_eq!(
+                seen.contains("[likely secret github-token]"),
+                !kept,
+                "{mode}"
+            );
+        }
+    }
 }
