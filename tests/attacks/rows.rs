@@ -656,6 +656,21 @@ const SECRETS: &[Row] = &[
         &["an_error_of_the_way_out_does_not_show_the_address_with_the_secret"],
     ),
     row(
+        "S11",
+        "logs at their most talkative, transcripts, audit logs, states, caches, messages",
+        "values have no form that can be shown, and every sink is searched. Known is what was looked up before",
+        &[
+            "a_call_shows_no_key_in_any_shape",
+            "a_value_is_kept_listed_checked_used_and_removed_and_never_shown",
+        ],
+    ),
+    row(
+        "S12",
+        "core dumps, and what `/proc` shows of the program and its workers",
+        "neither dumps core; a variable stays readable for the system's administrator, so prefer files and the vault",
+        &["a_process_that_knows_secrets_is_closed"],
+    ),
+    row(
         "S13",
         "learning by asking whether one exists",
         "yes or no, of the tool's own",

@@ -13,9 +13,19 @@ const PIECE: usize = 10;
 
 /// The first way in which a value stands in some bytes, as it is or as something was made of it.
 pub(crate) fn find(bytes: &[u8], value: &str) -> Option<String> {
+    find_each(bytes, &[value]).into_iter().next().flatten()
+}
+
+/// The same for many values, each in its place.
+pub(crate) fn find_each(bytes: &[u8], values: &[&str]) -> Vec<Option<String>> {
     let steps = if bytes.len() <= SMALL { 2 } else { 1 };
-    let mut seen = BTreeSet::new();
-    look(text(bytes), &value.to_lowercase(), "", steps, &mut seen)
+    let mut search = Search {
+        values: values.iter().map(|value| value.to_lowercase()).collect(),
+        found: vec![None; values.len()],
+        seen: BTreeSet::new(),
+    };
+    search.look(&text(bytes), "", steps);
+    search.found
 }
 
 /// As [`find`], and any longer piece of the value counts too.
@@ -52,31 +62,33 @@ const UNDOING: &[(&str, Undo)] = &[
     }),
 ];
 
-fn look(
-    text: String,
-    value: &str,
-    path: &str,
-    steps: u32,
-    seen: &mut BTreeSet<String>,
-) -> Option<String> {
-    if text.to_lowercase().contains(value) {
-        return Some(format!("it is there{path}"));
-    }
-    if steps == 0 || text.len() < value.len() {
-        return None;
-    }
-    for (name, undo) in UNDOING {
-        for undone in undo(&text) {
-            if undone == text || (text.len() <= SMALL && !seen.insert(undone.clone())) {
-                continue;
+struct Search {
+    values: Vec<String>,
+    found: Vec<Option<String>>,
+    seen: BTreeSet<String>,
+}
+
+impl Search {
+    fn look(&mut self, text: &str, path: &str, steps: u32) {
+        let lower = text.to_lowercase();
+        for (value, found) in self.values.iter().zip(&mut self.found) {
+            if found.is_none() && lower.contains(value) {
+                *found = Some(format!("it is there{path}"));
             }
-            let path = format!("{path}, {name}");
-            if let Some(found) = look(undone, value, &path, steps - 1, seen) {
-                return Some(found);
+        }
+        if steps == 0 || self.found.iter().all(Option::is_some) {
+            return;
+        }
+        for (name, undo) in UNDOING {
+            for undone in undo(text) {
+                let known = undone == text || undone.is_empty();
+                if known || (undone.len() <= SMALL && !self.seen.insert(undone.clone())) {
+                    continue;
+                }
+                self.look(&undone, &format!("{path}, {name}"), steps - 1);
             }
         }
     }
-    None
 }
 
 /// Without the zeros of wide characters.

@@ -1,6 +1,8 @@
 //! The other side of the network: a server that keeps every byte it was sent and answers by a script, a resolver that
 //! keeps every name it was asked, and certificates by nobody.
 
+#![allow(dead_code, reason = "each test program uses its part")]
+
 use std::{
     collections::BTreeMap,
     io,
@@ -12,6 +14,7 @@ use std::{
     time::Duration,
 };
 
+use base64::{Engine as _, prelude::BASE64_STANDARD};
 use futures_util::future::BoxFuture;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use tokio::{
@@ -418,6 +421,12 @@ impl Authority {
         let mut roots = RootCertStore::empty();
         roots.add(self.certificate.clone()).unwrap();
         roots
+    }
+
+    /// Its certificate, as a policy names it.
+    pub(crate) fn pem(&self) -> String {
+        let text = BASE64_STANDARD.encode(&self.certificate);
+        format!("-----BEGIN CERTIFICATE-----\n{text}\n-----END CERTIFICATE-----\n")
     }
 
     /// What a server of that name presents.

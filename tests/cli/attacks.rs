@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::{cell::Cell, common::guest};
 
 /// A client that reads what a server writes, line by line.
-struct Client {
+pub(crate) struct Client {
     child: Child,
     input: ChildStdin,
     output: BufReader<ChildStdout>,
@@ -21,7 +21,7 @@ struct Client {
 }
 
 impl Client {
-    fn over(mut child: Child) -> Self {
+    pub(crate) fn over(mut child: Child) -> Self {
         Self {
             input: child.stdin.take().unwrap(),
             output: BufReader::new(child.stdout.take().unwrap()),
@@ -30,14 +30,14 @@ impl Client {
         }
     }
 
-    fn send(&mut self, message: &Value) {
+    pub(crate) fn send(&mut self, message: &Value) {
         self.input
             .write_all(format!("{message}\n").as_bytes())
             .unwrap();
     }
 
     /// Asks and reads up to the answer.
-    fn ask(&mut self, id: u32, method: &str, params: Value) -> Value {
+    pub(crate) fn ask(&mut self, id: u32, method: &str, params: Value) -> Value {
         self.send(&json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params }));
         loop {
             let mut line = String::new();
@@ -60,6 +60,24 @@ impl Client {
                 Err(_) => self.odd.push(line),
             }
         }
+    }
+}
+
+impl Client {
+    /// Ends the session, and answers every other line that the server wrote.
+    pub(crate) fn finish(mut self) -> Vec<String> {
+        drop(self.input);
+        let mut rest = String::new();
+        self.output.read_to_string(&mut rest).unwrap();
+        self.child.wait().unwrap();
+        self.odd.push(rest);
+        self.odd
+    }
+
+    /// The server, which goes on for as long as nobody ends it.
+    pub(crate) fn into_child(mut self) -> Child {
+        self.child.stdin = Some(self.input);
+        self.child
     }
 }
 

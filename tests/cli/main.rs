@@ -4,6 +4,7 @@
 
 #![allow(
     clippy::expect_used,
+    clippy::indexing_slicing,
     clippy::unwrap_used,
     reason = "a test that fails may panic"
 )]
@@ -17,12 +18,17 @@ mod common;
 mod demo;
 mod help;
 mod labels;
+mod leaks;
 mod learn;
 mod lock;
 mod machine;
 mod nets;
 mod policy;
 mod runs;
+#[path = "../attacks/searcher.rs"]
+mod searcher;
 mod secret;
+#[path = "../attacks/spy.rs"]
+mod spy;
 #[cfg(target_os = "linux")]
 mod typed;
