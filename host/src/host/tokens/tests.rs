@@ -1,5 +1,11 @@
+use toolcell_policy::decide;
+
 use super::*;
-use crate::egress::testing::{Answer, Authority, Names, Server, egress};
+use crate::{
+    Layers, Manifest, Policy, Secret, SecretError, SecretQuery, SecretStore,
+    egress::testing::{Answer, Authority, Names, Server, egress},
+    secrets::{Keeper, Redaction, Weaknesses},
+};
 
 const NAME: &str = "auth.test";
 const FORM: &str = "grant_type=client_credentials";
@@ -145,4 +151,54 @@ fn an_encoded_answer_has_no_media_type() {
     assert_eq!(media_type(&headers), "application/json");
     headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     assert_eq!(media_type(&headers), "");
+}
+
+/// What a policy says, from the store to the token: over TLS, through the same way out as tools.
+#[tokio::test]
+async fn a_credential_of_a_policy_is_fetched_with_what_the_store_has() {
+    struct Client;
+    impl SecretStore for Client {
+        async fn get(&self, query: SecretQuery<'_>) -> Result<Option<Secret>, SecretError> {
+            assert_eq!(query.source.to_string(), "env:CLIENT");
+            Ok(Some(Secret::new("cQ13w-zK7fH-9")?))
+        }
+    }
+    let body = r#"{"access_token":"tXk3n-Zq81-xYw7","token_type":"Bearer","expires_in":60}"#;
+    let setup = Setup::new(answer(JSON, body)).await;
+    let policy = format!(
+        "[tool.web]\nfrom = \"web.wasm\"\nnet = [{{ to = \"https://api.example.com\" }}]\n\
+         secrets.API = {{ to = \"https://api.example.com\", header = \"Authorization: Bearer {{}}\", \
+         oauth = {{ grant = \"client_credentials\", token_url = \"https://{NAME}:{}/token\", client_id = \"me\", \
+         client_secret = \"env:CLIENT\", scopes = [\"read\"] }} }}\n",
+        setup.server.port()
+    );
+    let manifest = "name = \"web\"\nversion = \"0.1.0\"\n[[tool]]\nname = \"web\"\ndescription = \"Web\"\n\
+                    input = { type = \"object\" }\n[request]\nnet = [{ to = \"https://api.example.com\", methods = [\"GET\"], why = \"x\" }]\n\
+                    secrets = [{ name = \"API\", to = \"https://api.example.com\" }]\n";
+    let manifest = Manifest::from_toml(manifest).unwrap();
+    let layers = Layers::from(Policy::from_toml(&policy).unwrap());
+    let grants = decide(&layers, &manifest, "web").grants().unwrap().clone();
+
+    let sinks = Redaction::new();
+    let endpoint = Arc::new(setup.endpoints);
+    let weak = Weaknesses::default();
+    let keeper = Keeper::new(Some(Arc::new(Client)), endpoint, sinks.clone(), weak);
+    let secrets = keeper.of_call(&grants, &keeper.tenant(None)).await.unwrap();
+    assert_eq!(secrets.names(), ["API"]);
+    for _ in 0..3 {
+        let token = secrets.bound()[0].value().await.unwrap().unwrap();
+        assert_eq!(token.expose(), b"tXk3n-Zq81-xYw7");
+    }
+    assert_eq!(setup.server.connections(), 1);
+    let sent = setup.server.received();
+    // "me:cQ13w-zK7fH-9" in base64.
+    assert!(sent.contains("Basic bWU6Y1ExM3cteks3ZkgtOQ=="), "{sent}");
+    assert!(
+        sent.ends_with("grant_type=client_credentials&scope=read"),
+        "{sent}"
+    );
+    assert_eq!(
+        sinks.text("tXk3n-Zq81-xYw7 cQ13w-zK7fH-9"),
+        "[secret API] [secret API]"
+    );
 }
