@@ -113,23 +113,19 @@ async fn n24(run: Run) -> Spoils {
     let Some(record) = record else {
         return vec!["what was sent is on no record".to_owned()];
     };
-    let arrived = first.heard().await.into_iter().chain(second.heard().await);
-    let arrived: usize = arrived.map(|it| it.bytes.len()).sum();
-    if record.usage.egress_bytes != arrived as u64 {
-        let told = record.usage.egress_bytes;
-        spoils.push(format!("{arrived} bytes arrived, and {told} are on record"));
-    }
-    let told: u64 = record.hosts.iter().map(|it| it.sent_bytes).sum();
-    if told != arrived as u64 {
-        spoils.push(format!(
-            "{arrived} bytes arrived, and {told} are told by host"
-        ));
-    }
-    for (place, requests) in places.iter().zip([3, 1]) {
+    let mut all = 0;
+    for ((place, requests), spy) in places.iter().zip([3, 1]).zip([&first, &second]) {
+        let heard = spy.heard().await;
+        let arrived: u64 = heard.iter().map(|it| it.bytes.len() as u64).sum();
+        all += arrived;
         let host = record.hosts.iter().find(|it| it.host == *place);
-        if host.is_none_or(|it| it.requests != requests || it.sent_bytes == 0) {
-            spoils.push(format!("{place}: {:?}", record.hosts));
+        if host.is_none_or(|it| (it.requests, it.sent_bytes) != (requests, arrived)) {
+            spoils.push(format!("{place} heard {arrived} bytes: {:?}", record.hosts));
         }
+    }
+    if record.usage.egress_bytes != all {
+        let told = record.usage.egress_bytes;
+        spoils.push(format!("{all} bytes arrived, and {told} are on record"));
     }
     spoils
 }
