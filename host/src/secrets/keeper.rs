@@ -10,6 +10,7 @@ use super::{
     Weakness, Weaknesses,
     call::Value,
     known::{Part, Slot, Tenant, Tenants},
+    redaction::{SECRETS_BYTES_MAX, SECRETS_MAX},
     tokens::{Fetch, TokenEndpoint},
 };
 use crate::TenantId;
@@ -192,7 +193,22 @@ impl LookUp<'_> {
         let found = found.map_err(|error| {
             error.of(&self.slot.name, source.kind(), &self.grant.rule.to_string())
         })?;
-        Ok(found.map(|value| self.tenants.learn(self.tenant, &self.slot, part, value)))
+        let Some(value) = found else {
+            return Ok(None);
+        };
+        if !self.tenants.make_room(&value) {
+            let full = SecretError::new(format!(
+                "{SECRETS_MAX} credentials, or {SECRETS_BYTES_MAX} bytes of them, are in use at once, and no more can be searched for"
+            ))
+            .with_help("Let fewer calls run at a time, or give tools fewer credentials");
+            return Err(full.of(&self.slot.name, source.kind(), &self.grant.rule.to_string()));
+        }
+        Ok(Some(self.tenants.learn(
+            self.tenant,
+            &self.slot,
+            part,
+            value,
+        )))
     }
 }
 

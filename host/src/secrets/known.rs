@@ -103,6 +103,26 @@ impl Tenants {
         tenant
     }
 
+    /// Whether one more value can be searched for. Where there is no room, the tenants are forgotten that were idle longest.
+    pub(super) fn make_room(&self, value: &Secret) -> bool {
+        let mut all = lock(&self.all);
+        while !self.sinks.has_room_for(value) {
+            let idle = all.iter().filter(|(_, it)| {
+                Arc::strong_count(it) == 1 && lock(&it.values).values().any(|kept| !kept.is_empty())
+            });
+            let Some(oldest) = idle
+                .min_by_key(|(_, it)| it.used.load(Ordering::Relaxed))
+                .map(|(id, _)| id.clone())
+            else {
+                return false;
+            };
+            if let Some(forgotten) = all.remove(&oldest) {
+                self.forget_all(&forgotten);
+            }
+        }
+        true
+    }
+
     fn forget_all(&self, forgotten: &Tenant) {
         for ((slot, _), values) in lock(&forgotten.values).drain() {
             for value in values {

@@ -18,22 +18,32 @@ use super::{Hits, RedactStream, Redactor, Secret};
 #[derive(Clone, Default)]
 pub struct Redaction(Arc<Shared>);
 
+/// The most values that a host looks up for its tools and searches for at a time, in number and in bytes.
+pub(crate) const SECRETS_MAX: usize = 1_000;
+/// See [`SECRETS_MAX`]. A search takes about a hundred times as much memory as the values.
+pub(crate) const SECRETS_BYTES_MAX: usize = 256 * 1024;
+
 #[derive(Default)]
 struct Shared {
     known: Mutex<Vec<Known>>,
     current: RwLock<Current>,
+    /// How often a value came or went.
+    changed: AtomicU64,
     /// How often something was registered for everybody.
     registered: AtomicU64,
     /// Whose registered values are searched for as well.
     whole: Option<Redaction>,
 }
 
-/// The search, and what was registered for everybody when it was made.
+/// The search, and how often what it searches for had changed when it was made.
 #[derive(Default)]
 struct Current {
     redactor: Arc<Redactor>,
-    registered: u64,
+    changes: Changes,
 }
+
+/// How often a value came or went here, and how often one was registered for everybody.
+type Changes = (u64, u64);
 
 /// A value that is searched for, as long as somebody knows it.
 struct Known {
@@ -97,11 +107,20 @@ impl Redaction {
             }),
         }
         if registered {
-            self.0.registered.fetch_add(1, Ordering::Relaxed);
+            self.0.registered.fetch_add(1, Ordering::SeqCst);
         }
         if at.is_none() {
-            self.compile(&known);
+            self.0.changed.fetch_add(1, Ordering::SeqCst);
         }
+    }
+
+    /// Whether one more value can be searched for. One that is known already always can.
+    pub(crate) fn has_room_for(&self, secret: &Secret) -> bool {
+        let known = self.known();
+        let bytes: usize = known.iter().map(|it| it.value.expose().len()).sum();
+        let is_known = |it: &Known| it.value.expose() == secret.expose();
+        known.len() < SECRETS_MAX && bytes + secret.expose().len() <= SECRETS_BYTES_MAX
+            || known.iter().any(is_known)
     }
 
     /// Searches no longer for a value that nobody else knows.
@@ -115,20 +134,18 @@ impl Redaction {
             return;
         }
         known.remove(at);
-        self.compile(&known);
+        self.0.changed.fetch_add(1, Ordering::SeqCst);
     }
 
-    fn compile(&self, known: &[Known]) {
+    /// Prepares the search. That takes a while with many values, so it is done once for all that changed until one is needed.
+    fn compile(&self) {
         // The lock of a part is always taken before that of its whole, and never the other way round.
-        let whole = self
-            .0
-            .whole
-            .as_ref()
-            .map(|whole| (whole.registered(), whole.known()));
-        let registered = whole.as_ref().map_or(0, |(registered, _)| *registered);
+        let known = self.known();
+        let whole = self.0.whole.as_ref().map(Self::known);
+        let changes = self.changes();
         let of_all = whole
             .iter()
-            .flat_map(|(_, known)| known.iter().filter(|it| it.registered));
+            .flat_map(|known| known.iter().filter(|it| it.registered));
         let all = known.iter().chain(of_all);
         let redactor = Arc::new(Redactor::new(all.map(|it| (it.name.as_str(), &*it.value))));
         let mut current = self
@@ -136,14 +153,13 @@ impl Redaction {
             .current
             .write()
             .unwrap_or_else(PoisonError::into_inner);
-        *current = Current {
-            redactor,
-            registered,
-        };
+        *current = Current { redactor, changes };
     }
 
-    fn registered(&self) -> u64 {
-        self.0.registered.load(Ordering::Relaxed)
+    fn changes(&self) -> Changes {
+        let whole = self.0.whole.as_ref();
+        let registered = whole.map_or(0, |whole| whole.0.registered.load(Ordering::SeqCst));
+        (self.0.changed.load(Ordering::SeqCst), registered)
     }
 
     fn known(&self) -> MutexGuard<'_, Vec<Known>> {
@@ -152,15 +168,15 @@ impl Redaction {
 
     /// The search for what is registered now.
     pub(crate) fn current(&self) -> Arc<Redactor> {
-        let newest = self.0.whole.as_ref().map_or(0, Self::registered);
+        let newest = self.changes();
         let current = || {
             self.0
                 .current
                 .read()
                 .unwrap_or_else(PoisonError::into_inner)
         };
-        if current().registered != newest {
-            self.compile(&self.known());
+        if current().changes != newest {
+            self.compile();
         }
         Arc::clone(&current().redactor)
     }
@@ -281,6 +297,28 @@ mod tests {
         let redaction = Redaction::new();
         redaction.register("TOKEN", Secret::new(VALUE).unwrap());
         redaction
+    }
+
+    #[test]
+    fn there_is_room_for_so_many_bytes() {
+        let value = |seed: u64| {
+            let mut state = seed ^ 0x9e37_79b9_7f4a_7c15;
+            let digits = (0..65_000).map(|_| {
+                state = state
+                    .wrapping_mul(6_364_136_223_846_793_005)
+                    .wrapping_add(seed);
+                char::from(b'0' + (state >> 33) as u8 % 75)
+            });
+            Secret::new(digits.collect::<String>().replace('\\', "x")).unwrap()
+        };
+        let redaction = Redaction::new();
+        for seed in 1..=4 {
+            assert!(redaction.has_room_for(&value(seed)));
+            redaction.register("LONG", value(seed));
+        }
+        assert!(!redaction.has_room_for(&value(5)));
+        assert!(redaction.has_room_for(&value(4)), "it is known");
+        assert!(redaction.has_room_for(&Secret::new(VALUE).unwrap()));
     }
 
     #[test]

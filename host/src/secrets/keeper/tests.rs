@@ -5,6 +5,7 @@ use crate::secrets::{
     Hits,
     fixtures::{Server, Values, grant, token},
     known::{IDLE_TENANTS_MAX, VALUES_KEPT},
+    redaction::SECRETS_MAX,
 };
 
 fn env(name: &str) -> SecretSource {
@@ -264,4 +265,43 @@ async fn without_the_defence_tenants_share() {
             .unwrap();
         assert_eq!(values(&call).await, [Some("vZq8w-0f-a-xyz".to_owned())]);
     }
+}
+
+/// A host searches for so many values at a time. The tenants that were idle longest are forgotten for new ones first.
+#[tokio::test]
+async fn there_is_room_for_a_number_of_values() {
+    let mut values_ = Values::default();
+    let name = |n: usize| format!("KEY{n}");
+    for tenant in ["a", "b"] {
+        for n in 0..=SECRETS_MAX {
+            let value = format!("vZq8w-{tenant}{n:05}-xyz");
+            values_ = values_.with(tenant, "web", &format!("env:{}", name(n)), &value);
+        }
+    }
+    let keeper = keeper(&Arc::new(values_));
+    let grants: Vec<_> = (0..=SECRETS_MAX)
+        .map(|n| grant(&name(n), env(&name(n))))
+        .collect();
+    let (a, b) = (TenantId::new("a"), TenantId::new("b"));
+
+    let call = keeper
+        .call_of("web", &grants[..600], Some(&a))
+        .await
+        .unwrap();
+    let refused = keeper.call_of("web", &grants[..600], Some(&b)).await;
+    let error = refused.err().unwrap().to_string();
+    assert!(
+        error.contains("the secret KEY400 (env) cannot be used: 1000 credentials"),
+        "{error}"
+    );
+    assert_eq!(seen(&call, "vZq8w-a00599-xyz"), "[secret KEY599]");
+    drop(call);
+    let call = keeper
+        .call_of("web", &grants[..600], Some(&b))
+        .await
+        .unwrap();
+    assert_eq!(seen(&call, "vZq8w-b00599-xyz"), "[secret KEY599]");
+    drop(call);
+    let refused = keeper.call_of("web", &grants, Some(&a)).await;
+    assert!(refused.err().unwrap().to_string().contains("KEY1000"));
 }
