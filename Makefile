@@ -57,8 +57,8 @@ fmt: ## format everything
 docs: ## build the API documentation, warnings are errors
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps
 
-bench: setup ## measure a whole call against the raw engine
-	$(CARGO) bench --locked -p toolcell --features test-support --bench call
+bench: setup ## measure a whole call against the raw engine, and the search for secrets
+	$(CARGO) bench --locked -p toolcell --features test-support --bench call --bench redact
 
 FUZZ_SECONDS ?= 60
 FUZZ_TARGETS ?= $(notdir $(basename $(wildcard fuzz/fuzz_targets/*.rs)))
