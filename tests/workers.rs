@@ -70,11 +70,13 @@ fn kind(result: &ToolResult) -> ErrorKind {
     result.failure.as_ref().expect("it failed").kind
 }
 
-/// The processes that this one started, without those that were killed and are not reaped yet.
+/// The processes that this one started, without those that were killed and are not reaped yet. A process whose first
+/// thread has ended has not ended while it has others.
 fn children() -> BTreeSet<u32> {
+    let threads = |pid| fs::read_dir(format!("/proc/{pid}/task")).map_or(0, Iterator::count);
     all_children()
         .into_iter()
-        .filter_map(|(pid, state)| (state != 'Z').then_some(pid))
+        .filter_map(|(pid, state)| (state != 'Z' || threads(pid) > 1).then_some(pid))
         .collect()
 }
 
