@@ -11,6 +11,9 @@ use crate::{
     style::{self, paint},
 };
 
+/// The widest column of names; a longer name pushes its description to the right.
+const MAX_NAME_WIDTH: usize = 28;
+
 pub(crate) async fn tools(arguments: ToolsArgs) -> Outcome {
     let dirs = Dirs::find()?;
     let in_force = policies::load(&arguments.policy, &dirs)?;
@@ -30,21 +33,23 @@ pub(crate) async fn tools(arguments: ToolsArgs) -> Outcome {
     }
     let value = json!({ "tools": tools });
     output::answer(value, |_| {
+        let names = tools.iter().map(|tool| tool.public_name.chars().count());
+        let width = names.max().unwrap_or_default().clamp(16, MAX_NAME_WIDTH);
         tools
             .iter()
-            .map(|tool| line(tool, arguments.schemas))
+            .map(|tool| line(tool, width, arguments.schemas))
             .collect()
     });
     Ok(exit::OK)
 }
 
-fn line(tool: &ToolInfo, schemas: bool) -> String {
+fn line(tool: &ToolInfo, width: usize, schemas: bool) -> String {
     let name = paint(
         style::BOLD,
-        format_args!("{:<16}", escape_control(&tool.public_name)),
+        format_args!("{:<width$}", escape_control(&tool.public_name)),
     );
     let first = tool.description.lines().next().unwrap_or_default();
-    let about = output::column(&style::one_line(first, 100), 17);
+    let about = output::column(&style::one_line(first, 100), width + 1);
     let mut text = format!("{name} {about}\n");
     if schemas {
         let schema = escape_control(&tool.input_schema.to_string()).into_owned();
