@@ -5,7 +5,7 @@ use std::{future::Future, sync::Arc};
 use futures_util::future::BoxFuture;
 use toolcell_policy::{Access, Rule};
 
-use super::{Shared, learning::plain, records::About};
+use super::{Shared, calling::Stop, learning::plain, records::About};
 use crate::{
     CallId, SessionId,
     admission::{Bounds, Caller, Refusal},
@@ -147,6 +147,25 @@ pub(super) enum Answer {
     Nobody,
     Full(Refusal),
     Broken(crate::Error),
+}
+
+impl Answer {
+    /// Nothing where somebody said yes, else why nobody did.
+    ///
+    /// # Errors
+    ///
+    /// Where too many questions are open, or the question is not on record.
+    pub(super) fn missing_consent(self) -> Result<Option<&'static str>, Stop> {
+        match self {
+            Self::Yes => Ok(None),
+            Self::No => Ok(Some("the person who was asked said no")),
+            Self::Nobody => Ok(Some(
+                "it needs a person's consent, and nobody is there to be asked",
+            )),
+            Self::Full(refusal) => Err(refusal.into()),
+            Self::Broken(error) => Err(error.into()),
+        }
+    }
 }
 
 impl Ask for Asking {

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use toolcell_policy::Rule;
 
 use super::{
-    approval::{Answer, Asking},
+    approval::Asking,
     calling::{Attempt, Stop},
     nets,
 };
 use crate::{
-    Denial, ErrorKind, ToolCall, ToolFailure,
+    ToolCall,
     audit::Effect,
     secrets::{Hits, Redactor, Weakness},
 };
@@ -64,42 +64,22 @@ impl Attempt<'_> {
                 let recording = &self.shared.recording;
                 let text = rule.to_string();
                 recording.decision(self.about, &access, effect, &text)?;
-                Err(self.holds_secret(&names, &access, &rule, ""))
+                Err(self.holds_secret(&names, access, &rule, ""))
             }
-            Effect::Ask => match asking.ask(&access, &rule).await {
-                Answer::Yes => Ok(()),
-                Answer::Full(refusal) => Err(refusal.into()),
-                Answer::No => {
-                    let why = "; the person who was asked said no";
-                    Err(self.holds_secret(&names, &access, &rule, why))
-                }
-                Answer::Nobody => {
-                    let why = "; it needs a person's consent, and nobody is there to be asked";
-                    Err(self.holds_secret(&names, &access, &rule, why))
-                }
-                Answer::Broken(error) => Err(error.into()),
+            Effect::Ask => match asking.ask(&access, &rule).await.missing_consent()? {
+                None => Ok(()),
+                Some(why) => Err(self.holds_secret(&names, access, &rule, &format!("; {why}"))),
             },
         }
     }
 
-    fn holds_secret(&self, names: &str, access: &str, rule: &Rule, why: &str) -> Stop {
+    fn holds_secret(&self, names: &str, access: String, rule: &Rule, why: &str) -> Stop {
         let reason = format!(
             "the input holds the value of the secret {names}; credentials are never passed as arguments, since the host \
              adds them to the requests that they are for{why}"
         );
-        self.recorder.deny(Denial {
-            capability: "secrets".to_owned(),
-            access: access.to_owned(),
-            rule: rule.to_string(),
-            reason: reason.clone(),
-        });
-        let mut failure = ToolFailure::new(ErrorKind::Denied, reason);
-        failure.rule = Some(rule.to_string());
-        failure.help = Some(
-            "Take the value out of what the model was told. `arguments` in the table [secrets] of the policy says what \
-             happens to such calls."
-                .to_owned(),
-        );
-        Stop::Failed(failure)
+        let help = "Take the value out of what the model was told. `arguments` in the table [secrets] of the policy says \
+                    what happens to such calls.";
+        self.refuse("secrets", access, rule, reason, Some(help))
     }
 }

@@ -8,7 +8,7 @@ use tracing::Instrument as _;
 
 use super::{
     Shared,
-    approval::{Answer, Asking},
+    approval::Asking,
     arguments::Searched,
     help,
     labels::{CallMarks, Pass},
@@ -434,27 +434,36 @@ impl Attempt<'_> {
         };
         // A flood is turned away before anybody is asked.
         self.shared.admission.room(asking.caller())?;
-        match asking.ask("call", rule).await {
-            Answer::Yes => Ok((Arc::clone(roots), true)),
-            Answer::Full(refusal) => Err(refusal.into()),
-            Answer::No => Err(self.denied(rule, "the person who was asked said no")),
-            Answer::Nobody => Err(self.denied(
-                rule,
-                "it needs a person's consent, and nobody is there to be asked",
-            )),
-            Answer::Broken(error) => Err(error.into()),
+        match asking.ask("call", rule).await.missing_consent()? {
+            None => Ok((Arc::clone(roots), true)),
+            Some(why) => Err(self.denied(rule, why)),
         }
     }
 
     fn denied(&self, rule: &Rule, reason: &str) -> Stop {
+        let access = format!("call {}", self.about.tool);
+        self.refuse("approve", access, rule, reason.to_owned(), None)
+    }
+
+    /// Records that the call was refused before its tool began, and ends it with the same words.
+    pub(super) fn refuse(
+        &self,
+        capability: &str,
+        access: String,
+        rule: &Rule,
+        reason: String,
+        help: Option<&str>,
+    ) -> Stop {
+        let rule = rule.to_string();
         self.recorder.deny(Denial {
-            capability: "approve".to_owned(),
-            access: format!("call {}", self.about.tool),
-            rule: rule.to_string(),
-            reason: reason.to_owned(),
+            capability: capability.to_owned(),
+            access,
+            rule: rule.clone(),
+            reason: reason.clone(),
         });
         let mut failure = ToolFailure::new(ErrorKind::Denied, reason);
-        failure.rule = Some(rule.to_string());
+        failure.rule = Some(rule);
+        failure.help = help.map(ToOwned::to_owned);
         Stop::Failed(failure)
     }
 }

@@ -14,11 +14,11 @@ use std::{
 use toolcell_policy::{Labels, Rule};
 
 use super::{
-    approval::{Answer, Asking},
+    approval::Asking,
     calling::{Attempt, Stop},
 };
 use crate::{
-    CallContext, Denial, ErrorKind, SessionId, TenantId, ToolFailure,
+    CallContext, SessionId, TenantId,
     admission::{MAX_SESSIONS, Refusal},
     audit::Effect,
 };
@@ -265,44 +265,24 @@ impl Attempt<'_> {
         }
         match effect {
             Effect::Allow => return Ok((pass, false)),
-            Effect::Deny => return Err(self.combines(&chain, &access, &rule, "")),
+            Effect::Deny => return Err(self.combines(&chain, access, &rule, "")),
             Effect::Ask => {}
         }
         // A flood is turned away before anybody is asked.
         self.shared.admission.room(asking.caller())?;
-        match asking.ask(&access, &rule).await {
-            Answer::Yes => Ok((pass, true)),
-            Answer::Full(refusal) => Err(refusal.into()),
-            Answer::No => {
-                let why = "; the person who was asked said no";
-                Err(self.combines(&chain, &access, &rule, why))
-            }
-            Answer::Nobody => {
-                let why = "; it needs a person's consent, and nobody is there to be asked";
-                Err(self.combines(&chain, &access, &rule, why))
-            }
-            Answer::Broken(error) => Err(error.into()),
+        match asking.ask(&access, &rule).await.missing_consent()? {
+            None => Ok((pass, true)),
+            Some(why) => Err(self.combines(&chain, access, &rule, &format!("; {why}"))),
         }
     }
 
-    fn combines(&self, chain: &str, access: &str, rule: &Rule, why: &str) -> Stop {
+    fn combines(&self, chain: &str, access: String, rule: &Rule, why: &str) -> Stop {
         let reason = format!(
             "this session would have read private data and text of strangers, and sent data outside: {chain}{why}"
         );
-        self.recorder.deny(Denial {
-            capability: "combine".to_owned(),
-            access: access.to_owned(),
-            rule: rule.to_string(),
-            reason: reason.clone(),
-        });
-        let mut failure = ToolFailure::new(ErrorKind::Denied, reason);
-        failure.rule = Some(rule.to_string());
-        failure.help = Some(
-            "Begin another session for what does not need all three, or let a person decide: `combine` in the table \
-             [session] of the policy says what happens."
-                .to_owned(),
-        );
-        Stop::Failed(failure)
+        let help = "Begin another session for what does not need all three, or let a person decide: `combine` in the table \
+                    [session] of the policy says what happens.";
+        self.refuse("combine", access, rule, reason, Some(help))
     }
 }
 
