@@ -1,0 +1,1 @@
+//! Everything of toolcell that listens on HTTP.
