@@ -4,7 +4,7 @@ use std::{fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{prices::Price, wire::TokenUsage};
+use crate::{catalog::Price, wire::Reply};
 
 /// What a run may spend at most. Everything is finite by default. A budget is checked before each model turn and
 /// before each turn's tools, so tokens and cost can pass theirs by one turn.
@@ -127,8 +127,16 @@ impl Spent {
         self.prompt_tokens.saturating_add(self.output_tokens)
     }
 
-    pub(crate) fn add_turn(&mut self, usage: &TokenUsage, price: Option<&Price>) {
+    /// Counts a turn. It cost what it says itself; a turn that does not say is reckoned at `price`. An answer out of the
+    /// response cache is a turn and nothing else.
+    pub(crate) fn add_turn(&mut self, reply: &Reply, price: Option<&Price>) {
         self.turns = self.turns.saturating_add(1);
+        if reply.cached.is_some() {
+            let first = self.turns == 1;
+            self.cost_micro_usd = self.cost_micro_usd.or(first.then_some(0));
+            return;
+        }
+        let usage = &reply.usage;
         self.prompt_tokens = self.prompt_tokens.saturating_add(usage.prompt_tokens());
         self.cache_read_tokens = self
             .cache_read_tokens
@@ -137,9 +145,12 @@ impl Spent {
         // One turn without a price makes the sum unknown, and an unknown sum must not look like a small one.
         let known = self.turns == 1 || self.cost_micro_usd.is_some();
         let so_far = self.cost_micro_usd.unwrap_or(0);
-        self.cost_micro_usd = price
+        let cost = reply
+            .cost_micro_usd
+            .or_else(|| Some(price?.cost_micro_usd(usage)));
+        self.cost_micro_usd = cost
             .filter(|_| known)
-            .map(|price| so_far.saturating_add(price.cost_micro_usd(usage)));
+            .map(|cost| so_far.saturating_add(cost));
     }
 }
 

@@ -3,16 +3,12 @@
 mod builder;
 mod calls;
 mod clean;
+mod turn;
 
-use std::{
-    collections::HashSet,
-    path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{collections::HashSet, path::PathBuf, sync::Arc, time::Duration};
 
 use serde_json::{Map, Value};
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use toolcell::{LikelySecrets, Redaction, SessionId, TenantId};
 
@@ -20,15 +16,16 @@ pub use builder::AgentBuilder;
 
 use crate::{
     budget::{Budget, Spent},
+    catalog::{Catalog, Price},
     event::{AgentEvent, AgentSink},
     machine::{MachineError, Run, RunSettings, Step},
-    model::{ModelError, ModelProvider},
+    metrics::Metrics,
+    model::ModelProvider,
     outcome::RunOutcome,
-    prices::Price,
     repeat::RepeatLimits,
     runner::{ToolRunner, interrupted},
     transcript::{Record, Transcript, TranscriptError, replay},
-    wire::{ModelRequest, Reply},
+    wire::TurnOptions,
 };
 
 /// An agent: a model, tools, and the rules of its runs. It can run many tasks, also at the same time.
@@ -38,6 +35,9 @@ pub struct Agent {
     model: Arc<dyn ModelProvider>,
     rules: Rules,
     price: Option<Price>,
+    catalog: Arc<Catalog>,
+    today: Option<String>,
+    metrics: Metrics,
     redaction: Redaction,
     likely: LikelySecrets,
 }
@@ -46,6 +46,7 @@ pub struct Agent {
 struct Rules {
     system: Option<String>,
     max_tokens: u32,
+    options: TurnOptions,
     extra: Map<String, Value>,
     budget: Budget,
     repeat: RepeatLimits,
@@ -108,7 +109,7 @@ impl Agent {
     /// [`AgentError`] when the transcript or the tool host fails. How the run itself went, a model that cannot be
     /// reached included, is in the report.
     pub async fn run(&self, task: &str, context: &RunContext) -> Result<RunReport, AgentError> {
-        let run = Run::new(self.settings(), task);
+        let run = Run::new(self.settings(), task, SessionId::random().to_string());
         let transcript = match &context.transcript {
             Some(path) => {
                 let mut transcript = Transcript::create(path)?.searching(&self.redaction);
@@ -158,6 +159,7 @@ impl Agent {
             max_tokens: self.rules.max_tokens,
             system: self.rules.system.clone(),
             tools: tools.iter().map(|tool| tool.definition()).collect(),
+            options: self.rules.options.clone(),
             extra: self.rules.extra.clone(),
             budget: self.rules.budget.clone(),
             repeat: self.rules.repeat.clone(),
@@ -216,7 +218,7 @@ impl<'a> Session<'a> {
                 Step::Done(outcome) => break outcome,
                 _ if self.context.cancel.is_cancelled() => break RunOutcome::Cancelled,
                 Step::CallModel(request) => {
-                    if let Some(outcome) = self.turn(request).await? {
+                    if let Some(outcome) = self.turn(*request).await? {
                         break outcome;
                     }
                 }
@@ -224,67 +226,6 @@ impl<'a> Session<'a> {
             }
         };
         self.end(outcome)
-    }
-
-    /// One turn of the model. An outcome ends this session, but not necessarily the run.
-    async fn turn(&mut self, request: ModelRequest) -> Result<Option<RunOutcome>, AgentError> {
-        let turn = request.turn.saturating_add(1);
-        self.tell(AgentEvent::TurnStart { turn });
-        let coming = Mutex::new(clean::Turn::new(&self.agent.redaction, &self.agent.likely));
-        let coming = || coming.lock().unwrap_or_else(PoisonError::into_inner);
-        let sink = |event| {
-            let told = coming().take(event);
-            told.into_iter().for_each(|event| self.tell(event));
-        };
-        let asked = timeout(self.time_left(), self.agent.model.stream(&request, &sink));
-        let answer = tokio::select! {
-            () = self.context.cancel.cancelled() => None,
-            answer = asked => Some(answer),
-        };
-        let held = coming().finish();
-        held.into_iter().for_each(|event| self.tell(event));
-        let Some(answer) = answer else {
-            return Ok(Some(RunOutcome::Cancelled));
-        };
-        match answer {
-            // The time is up, and the machine says so.
-            Err(_) => Ok(None),
-            Ok(Err(error)) => Ok(self.failed(&error)),
-            Ok(Ok(reply)) => self.take(turn, reply),
-        }
-    }
-
-    fn take(&mut self, turn: u32, mut reply: Reply) -> Result<Option<RunOutcome>, AgentError> {
-        for likely in clean::reply(&self.agent.likely, &mut reply) {
-            self.tell(AgentEvent::LikelySecret { turn, likely });
-        }
-        let stop_reason = reply.stop_reason.as_ref().map(|r| r.as_str().to_owned());
-        if let Err(error) = self.run.on_reply(reply.clone()) {
-            return Ok(Some(RunOutcome::Failed {
-                code: toolcell::ErrorKind::Unavailable,
-                message: error.to_string(),
-            }));
-        }
-        let time_ms = self.time_ms();
-        self.write(&Record::Reply { time_ms, reply })?;
-        self.run.set_time(self.time());
-        self.tell(AgentEvent::Usage {
-            turn,
-            stop_reason,
-            spent: self.run.spent().clone(),
-        });
-        Ok(None)
-    }
-
-    fn failed(&mut self, error: &ModelError) -> Option<RunOutcome> {
-        if let Some(message) = error.context_overflow() {
-            self.run.on_context_overflow(message.to_owned());
-            return None;
-        }
-        Some(RunOutcome::Failed {
-            code: error.code(),
-            message: error.to_string(),
-        })
     }
 
     /// Answers the calls that may have begun before a kill, unless they can safely be made again.

@@ -45,7 +45,7 @@ pub enum AgentEvent {
         /// The tool.
         tool: String,
     },
-    /// The request to the model failed before an answer began and is sent again.
+    /// The request to the model failed and is sent again.
     ModelRetry {
         /// Which attempt comes next, from 2.
         attempt: u32,
@@ -53,6 +53,8 @@ pub enum AgentEvent {
         delay_ms: u64,
         /// What went wrong.
         error: String,
+        /// Whether text of this turn was told already, which now counts for nothing.
+        discarded: bool,
     },
     /// The turn is complete.
     Usage {

@@ -9,12 +9,14 @@
 //! - [`model::Anthropic`] speaks to the Messages API, [`model::Scripted`] replays recorded turns.
 
 pub mod budget;
+pub mod catalog;
+pub mod context;
 pub mod driver;
 pub mod event;
 pub mod machine;
+pub mod metrics;
 pub mod model;
 pub mod outcome;
-pub mod prices;
 pub mod repeat;
 pub mod runner;
 #[cfg(test)]
@@ -23,12 +25,13 @@ pub mod transcript;
 pub mod wire;
 
 pub use budget::{Budget, BudgetKind, Spent};
+pub use catalog::{Catalog, ModelInfo, Price};
 pub use driver::{Agent, AgentBuilder, AgentError, RunContext, RunReport};
 pub use event::{AgentEvent, AgentSink};
 pub use machine::{Dispatch, MachineError, Run, RunSettings, Step, ToolOutput};
+pub use metrics::Metrics;
 pub use model::{ModelError, ModelEvent, ModelProvider};
 pub use outcome::RunOutcome;
-pub use prices::{Price, Prices};
 pub use repeat::RepeatLimits;
 pub use runner::{ToolRunner, ToolSpec};
 pub use transcript::{Transcript, TranscriptError};

@@ -11,11 +11,12 @@ use toolcell::ErrorKind;
 
 use crate::{
     budget::{Budget, Spent},
+    catalog::Price,
     outcome::RunOutcome,
-    prices::Price,
     repeat::{self, RepeatLimits, Repeats},
     wire::{
         Block, Message, ModelRequest, Reply, StopReason, ToolDefinition, ToolResultBlock, ToolUse,
+        TurnOptions,
     },
 };
 
@@ -36,6 +37,9 @@ pub struct RunSettings {
     pub tools: Vec<ToolDefinition>,
     /// Further fields of each request.
     pub extra: Map<String, Value>,
+    /// How turns are wanted.
+    #[serde(default)]
+    pub options: TurnOptions,
     /// What the run may spend.
     pub budget: Budget,
     /// What counts as too many identical calls.
@@ -47,6 +51,8 @@ pub struct RunSettings {
 /// The state of one run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Run {
+    #[serde(default)]
+    conversation: String,
     settings: RunSettings,
     messages: Vec<Message>,
     state: State,
@@ -75,7 +81,7 @@ struct Slot {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Step {
     /// Ask the model, then [`Run::on_reply`].
-    CallModel(ModelRequest),
+    CallModel(Box<ModelRequest>),
     /// Answer each of these, then [`Run::on_tool_result`]. They may run at the same time.
     CallTools(Vec<Dispatch>),
     /// Nothing: the run is over.
@@ -143,9 +149,15 @@ pub enum MachineError {
 }
 
 impl Run {
-    /// A run that has not begun. The tools are offered sorted by name.
-    pub fn new(settings: RunSettings, task: impl Into<String>) -> Self {
+    /// A run that has not begun. The tools are offered sorted by name. `conversation` tells its requests from those of
+    /// other runs, and is random.
+    pub fn new(
+        settings: RunSettings,
+        task: impl Into<String>,
+        conversation: impl Into<String>,
+    ) -> Self {
         let mut run = Self {
+            conversation: conversation.into(),
             settings,
             messages: vec![Message::user(vec![Block::text(task)])],
             state: State::Model,
@@ -177,7 +189,7 @@ impl Run {
                     .map(|slot| self.dispatch(slot))
                     .collect(),
             ),
-            _ => Step::CallModel(self.request()),
+            _ => Step::CallModel(Box::new(self.request())),
         }
     }
 
@@ -202,8 +214,7 @@ impl Run {
         if runs_tools {
             self.check_tool_uses(&reply)?;
         }
-        self.spent
-            .add_turn(&reply.usage, self.settings.price.as_ref());
+        self.spent.add_turn(&reply, self.settings.price.as_ref());
         self.state = if runs_tools {
             self.tools_state(&reply)
         } else {
@@ -301,11 +312,13 @@ impl Run {
     fn request(&self) -> ModelRequest {
         ModelRequest {
             turn: self.spent.turns,
+            conversation: self.conversation.clone(),
             model: self.settings.model.clone(),
             max_tokens: self.settings.max_tokens,
             system: self.settings.system.clone(),
             tools: self.settings.tools.clone(),
             messages: self.messages.clone(),
+            options: self.settings.options.clone(),
             extra: self.settings.extra.clone(),
         }
     }

@@ -27,6 +27,7 @@ pub(crate) fn settings() -> RunSettings {
         system: None,
         tools: vec![tool("b"), tool("a"), tool("c")],
         extra: Map::new(),
+        options: crate::wire::TurnOptions::default(),
         budget: crate::Budget::default(),
         repeat: crate::RepeatLimits::default(),
         price: None,

@@ -5,8 +5,10 @@ use std::{path::Path, sync::Arc};
 use toolcell::ErrorKind;
 use toolcell_agent::{
     ModelProvider,
-    model::{Anthropic, AnthropicConfig, ApiKey, Scripted},
+    model::{Anthropic, AnthropicConfig, ApiKey, Resilient, Retry, Scripted},
 };
+
+use toolcell_policy::ModelSettings;
 
 use crate::{env, failure::Failure, files};
 
@@ -15,6 +17,11 @@ pub(crate) const DEFAULT: &str = "anthropic:claude-sonnet-5-5";
 
 /// The longest script of recorded turns that is read, in bytes.
 const MAX_SCRIPT_BYTES: u64 = 64 << 20;
+
+/// The model of a run: that of the flag or the environment, else that of the policy, else the usual one.
+pub(crate) fn chosen<'a>(asked: Option<&'a str>, settings: &'a ModelSettings) -> &'a str {
+    asked.or(settings.name.as_deref()).unwrap_or(DEFAULT)
+}
 
 /// The model that `spec` names: `anthropic:MODEL` or `scripted:FILE`.
 pub(crate) fn open(spec: &str) -> Result<Arc<dyn ModelProvider>, Failure> {
@@ -63,7 +70,7 @@ fn anthropic(model: &str) -> Result<Arc<dyn ModelProvider>, Failure> {
         Failure::new(error.code(), error.to_string())
             .help("check ANTHROPIC_API_KEY and ANTHROPIC_BASE_URL")
     })?;
-    Ok(Arc::new(model))
+    Ok(Arc::new(Resilient::new(model, Retry::default())))
 }
 
 #[cfg(test)]

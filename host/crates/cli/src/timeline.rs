@@ -111,6 +111,7 @@ impl Timeline {
                 attempt,
                 delay_ms,
                 error,
+                discarded,
             } => {
                 let delay = style::duration(delay_ms.saturating_mul(1000));
                 // The error that ends the run is told once, at its end; while waiting, only a new one is news.
@@ -118,7 +119,8 @@ impl Timeline {
                     Some(before) if before == error => String::new(),
                     _ => format!(": {}", style::one_line(&without_number(&error), 200)),
                 };
-                let line = format!("  … attempt {attempt} in {delay}{why}");
+                let again = if discarded { ", from the start" } else { "" };
+                let line = format!("  … attempt {attempt} in {delay}{again}{why}");
                 self.line(&mut state, &paint(style::NOTE, line));
             }
             AgentEvent::ToolCallStart { call_id, input, .. } => {

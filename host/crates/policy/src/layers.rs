@@ -5,9 +5,9 @@ mod problems;
 use std::sync::Arc;
 
 use crate::{
-    Effect, EgressPolicy, Layer, Limits, LockedPackage, Manifest, Origin, Policy, Problem, Rule,
-    SharedLimits, UnknownSecrets,
-    policy::ToolPolicy,
+    Effect, EgressPolicy, Layer, Limits, LockedPackage, Manifest, ModelSettings, Origin, Policy,
+    Problem, Rule, SharedLimits, UnknownSecrets,
+    policy::{Settings, ToolPolicy},
     secrets::{DEFAULT_ARGUMENTS, DEFAULT_COMBINE},
 };
 
@@ -195,12 +195,37 @@ impl Layers {
         self.egress_above().1.cloned().unwrap_or_default()
     }
 
+    /// How models are asked: the words of the highest file that has the table `[model]`. A file below the highest one that
+    /// lists tools has no say in it.
+    pub fn model(&self) -> ModelSettings {
+        self.settings(|settings| settings.model.as_ref())
+    }
+
+    /// What the highest file says that has a table, where files below the highest one that lists tools have no say.
+    pub(crate) fn settings<T: Clone + Default>(
+        &self,
+        table: impl Fn(&Settings) -> Option<&T>,
+    ) -> T {
+        self.above(|policy| table(&policy.settings))
+            .1
+            .cloned()
+            .unwrap_or_default()
+    }
+
     /// How many files have a say about the way out, and what the highest of them says.
     pub(crate) fn egress_above(&self) -> (usize, Option<&EgressPolicy>) {
+        self.above(|policy| policy.egress.as_ref())
+    }
+
+    /// How many files have a say about what tools are not, and what the highest of them says.
+    fn above<'l, T>(
+        &'l self,
+        table: impl Fn(&'l Policy) -> Option<&'l T>,
+    ) -> (usize, Option<&'l T>) {
         let listing = self.iter().position(|(_, policy)| !policy.tools.is_empty());
         let above = listing.map_or(self.list.len(), |at| at + 1);
         let mut files = self.iter().take(above);
-        (above, files.find_map(|(_, policy)| policy.egress.as_ref()))
+        (above, files.find_map(|(_, policy)| table(policy)))
     }
 
     /// What happens when a session would combine private data, text of strangers and a way out.

@@ -99,8 +99,9 @@ pub use manifest::{
 pub use net::{Endpoint, HostPattern, Method, NetScope, PathPattern, Scheme};
 pub use policy::{
     CallGrant, Clock, EnvGrant, FileGrant, Isolation, MAX_CA_FILES, MAX_EXPECTATIONS,
-    MAX_HEADER_FORMAT_BYTES, MAX_OAUTH_SCOPES, MAX_POLICY_BYTES, MAX_POLICY_TOOLS, MAX_REDIRECTS,
-    MAX_SECRETS, NetGrant, Origin, Policy, Random, ScratchGrant, ToolPolicy,
+    MAX_HEADER_FORMAT_BYTES, MAX_OAUTH_SCOPES, MAX_OUTPUT_TOKENS, MAX_POLICY_BYTES,
+    MAX_POLICY_TOOLS, MAX_REDIRECTS, MAX_SECRETS, ModelSettings, NetGrant, Origin, Policy, Random,
+    ScratchGrant, ToolPolicy,
 };
 pub use problem::{FileKind, MAX_PROBLEMS, Problem, Problems};
 pub use rule::{Effect, Layer, Rule, Verdict};

@@ -7,6 +7,7 @@ mod limits;
 mod parse;
 mod print;
 mod secret;
+mod settings;
 mod tool;
 
 use std::sync::Arc;
@@ -23,6 +24,8 @@ pub(crate) use egress::SecretsTable;
 pub(crate) use labels::ToolLabels;
 pub use secret::{MAX_HEADER_FORMAT_BYTES, MAX_OAUTH_SCOPES, MAX_SECRETS};
 pub(crate) use secret::{WrittenSecret, suggestion};
+pub(crate) use settings::Settings;
+pub use settings::{MAX_OUTPUT_TOKENS, ModelSettings};
 pub use tool::MAX_REDIRECTS;
 
 /// The longest policy file, in bytes.
@@ -45,6 +48,7 @@ pub struct Policy {
     pub(crate) host: WrittenLimits,
     pub(crate) egress: Option<EgressPolicy>,
     pub(crate) secrets: SecretsTable,
+    pub(crate) settings: Settings,
     pub(crate) tools: Vec<(String, Arc<ToolPolicy>)>,
     pub(crate) audit_path: Option<String>,
     pub(crate) expectations: Vec<Expectation>,

@@ -1,4 +1,5 @@
 use super::*;
+use crate::wire::TokenUsage;
 
 fn spent() -> Spent {
     Spent {
@@ -91,17 +92,40 @@ fn the_default_cost_holds_where_a_price_is_known() {
 
 #[test]
 fn a_turn_without_a_price_makes_the_sum_unknown_for_good() {
-    let usage = TokenUsage {
-        input_tokens: 7,
-        ..TokenUsage::default()
+    let reply = Reply {
+        usage: TokenUsage {
+            input_tokens: 7,
+            ..TokenUsage::default()
+        },
+        ..Reply::default()
     };
     let mut spent = Spent::default();
-    spent.add_turn(&usage, Some(&Price::free()));
+    spent.add_turn(&reply, Some(&Price::free()));
     assert_eq!(spent.cost_micro_usd, Some(0));
-    spent.add_turn(&usage, None);
-    spent.add_turn(&usage, Some(&Price::free()));
+    spent.add_turn(&reply, None);
+    spent.add_turn(&reply, Some(&Price::free()));
     assert_eq!(
         (spent.cost_micro_usd, spent.turns, spent.prompt_tokens),
         (None, 3, 21)
+    );
+}
+
+#[test]
+fn a_turn_costs_what_it_says_and_a_kept_answer_nothing() {
+    let mut reply = Reply {
+        usage: TokenUsage {
+            input_tokens: 7,
+            ..TokenUsage::default()
+        },
+        cost_micro_usd: Some(30),
+        ..Reply::default()
+    };
+    let mut spent = Spent::default();
+    spent.add_turn(&reply, Some(&Price::free()));
+    reply.cached = Some(crate::wire::Cached::default());
+    spent.add_turn(&reply, None);
+    assert_eq!(
+        (spent.cost_micro_usd, spent.turns, spent.prompt_tokens),
+        (Some(30), 2, 7)
     );
 }

@@ -8,10 +8,12 @@ use toolcell::{LikelySecrets, Redaction};
 use super::{Agent, AgentError, Rules};
 use crate::{
     budget::Budget,
+    catalog::{Catalog, Price},
+    metrics::Metrics,
     model::ModelProvider,
-    prices::{Price, Prices},
     repeat::RepeatLimits,
     runner::ToolRunner,
+    wire::TurnOptions,
 };
 
 /// How long calls that were cancelled may take to end. They end at once, unless a tool host is broken.
@@ -23,7 +25,8 @@ pub struct AgentBuilder {
     runner: Arc<dyn ToolRunner>,
     model: Arc<dyn ModelProvider>,
     rules: Rules,
-    prices: Prices,
+    catalog: Catalog,
+    metrics: Metrics,
     today: Option<String>,
     redaction: Redaction,
     likely: LikelySecrets,
@@ -40,13 +43,15 @@ impl AgentBuilder {
             rules: Rules {
                 system: None,
                 max_tokens: 16_000,
+                options: TurnOptions::default(),
                 extra: Map::new(),
                 budget: Budget::default(),
                 repeat: RepeatLimits::default(),
                 parallel: 8,
                 cancel_grace: CANCEL_GRACE,
             },
-            prices: Prices::embedded(),
+            catalog: Catalog::embedded(),
+            metrics: Metrics::none(),
             today: None,
         }
     }
@@ -63,7 +68,19 @@ impl AgentBuilder {
         self
     }
 
-    /// A further field of every request, for example `thinking` or `output_config`.
+    /// How turns are wanted: thinking, effort, which tools, the form of the answer.
+    pub fn options(mut self, options: TurnOptions) -> Self {
+        self.rules.options = options;
+        self
+    }
+
+    /// Where figures go. Default nowhere.
+    pub fn metrics(mut self, metrics: Metrics) -> Self {
+        self.metrics = metrics;
+        self
+    }
+
+    /// A further field of every request, in the provider's own words.
     pub fn request_field(mut self, name: impl Into<String>, value: Value) -> Self {
         self.rules.extra.insert(name.into(), value);
         self
@@ -94,9 +111,9 @@ impl AgentBuilder {
         self
     }
 
-    /// The prices to reckon with. Default those that this version was built with.
-    pub fn prices(mut self, prices: Prices) -> Self {
-        self.prices = prices;
+    /// The models to reckon with: their prices and sizes. Default those that this version was built with.
+    pub fn catalog(mut self, catalog: Catalog) -> Self {
+        self.catalog = catalog;
         self
     }
 
@@ -133,7 +150,7 @@ impl AgentBuilder {
         let price = if self.model.is_free() {
             Some(Price::free())
         } else {
-            self.prices.find(self.model.id(), self.today.as_deref())
+            self.catalog.price(self.model.id(), self.today.as_deref())
         };
         if price.is_none() && budget.cost_micro_usd.is_some() {
             return wrong(format!(
@@ -147,6 +164,9 @@ impl AgentBuilder {
             model: self.model,
             rules: self.rules,
             price,
+            catalog: Arc::new(self.catalog),
+            today: self.today,
+            metrics: self.metrics,
             redaction: self.redaction,
             likely: self.likely,
         })

@@ -201,12 +201,14 @@ impl Turn {
                 attempt,
                 delay,
                 error,
+                discarded,
             } => (
                 self.finish(),
                 AgentEvent::ModelRetry {
                     attempt,
                     delay_ms: u64::try_from(delay.as_millis()).unwrap_or(u64::MAX),
                     error,
+                    discarded,
                 },
             ),
         };

@@ -11,9 +11,9 @@ use toolcell::{CallEvent, Content, Denial, ErrorKind};
 use super::*;
 use crate::{
     BudgetKind, ModelProvider,
-    model::{ModelSink, Scripted},
+    model::{ModelError, ModelSink, Scripted},
     testing::{Tools, failed, recorder, reply, result, tool_use},
-    wire::{Block, StopReason},
+    wire::{Block, ModelRequest, Reply, StopReason},
 };
 
 /// A script that asks for these tools in one turn and then ends.
@@ -340,6 +340,10 @@ impl<F: Fn(&ModelRequest) -> BoxFuture<'static, Result<Reply, ModelError>> + Sen
 {
     fn id(&self) -> &str {
         "fake"
+    }
+
+    fn provider(&self) -> &str {
+        "test"
     }
 
     fn stream<'a>(

@@ -9,7 +9,7 @@ use crate::{
 };
 
 fn run() -> Run {
-    Run::new(settings(), "do it")
+    Run::new(settings(), "do it", "c")
 }
 
 /// A run whose model asked for these tools.
@@ -32,7 +32,7 @@ fn waiting(run: &Run) -> Vec<Dispatch> {
 
 fn request(run: &Run) -> ModelRequest {
     match run.next() {
-        Step::CallModel(request) => request,
+        Step::CallModel(request) => *request,
         other => panic!("{other:?}"),
     }
 }
@@ -284,7 +284,7 @@ fn results_that_nobody_waits_for_are_refused() {
 
 /// Lets a model ask for the same call until something ends the run.
 fn ask_on(settings: RunSettings) -> (Run, u32) {
-    let mut run = Run::new(settings, "x");
+    let mut run = Run::new(settings, "x", "c");
     for turn in 0.. {
         match run.next() {
             Step::Done(_) => return (run, turn),
@@ -309,7 +309,7 @@ fn ask_on(settings: RunSettings) -> (Run, u32) {
 #[test]
 fn every_budget_is_reached() {
     let free = Some(Price::free());
-    let dear = crate::Prices::embedded().find("claude-opus-5", None);
+    let dear = crate::Catalog::embedded().price("claude-opus-5", None);
     let budget = |change: fn(&mut Budget)| {
         let mut budget = Budget::default();
         change(&mut budget);
@@ -355,6 +355,7 @@ fn a_turn_with_more_calls_than_are_left_is_not_run_at_all() {
             ..settings()
         },
         "x",
+        "c",
     );
     let calls = ["t1", "t2", "t3"].map(|id| tool_use(id, "a", json!({ "id": id })));
     run.on_reply(reply(StopReason::ToolUse, calls.into()))
@@ -406,7 +407,7 @@ fn changed_settings_keep_the_operators_instructions() {
         system: Some(text.into()),
         ..settings()
     };
-    let mut run = Run::new(system("one"), "x");
+    let mut run = Run::new(system("one"), "x", "c");
     run.change_settings(RunSettings {
         model: "other".into(),
         ..system("two")
@@ -461,7 +462,7 @@ proptest! {
     /// answered once, right after the turn.
     #[test]
     fn no_order_of_events_breaks_a_run(events in prop::collection::vec((0_u8..7, 0_usize..4), 0..40)) {
-        let mut run = Run::new(settings(), "x");
+        let mut run = Run::new(settings(), "x", "c");
         for (turn, (kind, n)) in events.into_iter().enumerate() {
             let call = |n| tool_use(&format!("t{turn}-{n}"), ["a", "b", "nope"][n % 3], json!({}));
             let _ = match kind {

@@ -1,55 +1,29 @@
 //! The Anthropic Messages API and servers that speak it.
 
-mod http;
+pub(crate) mod body;
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::fmt;
 
-use futures_util::{StreamExt, future::BoxFuture};
-use sse_stream::SseByteStream;
-use tokio::time::{Instant, timeout, timeout_at};
+use futures_util::future::BoxFuture;
+use reqwest::{
+    Method,
+    header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue},
+};
+use serde_json::Value;
+use url::Url;
 
 use super::{
-    Assembler, ModelError, ModelEvent, ModelProvider, ModelSink, RealTimer, Retry, TimeoutKind,
-    Timer,
+    ApiKey, Assembler, ModelError, ModelProvider, ModelSink, Timeouts,
+    http::{Ask, Http, endpoint},
 };
 use crate::wire::{ModelRequest, Reply};
+use body::{Dialect, messages_body};
 
 /// The API version this client was written for.
 const VERSION: &str = "2026-10-21";
 
-/// No turn is longer than this on the wire: 128,000 tokens with all their framing are a third of it.
-const MAX_STREAM_BYTES: u64 = 64 << 20;
-
-const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
-
-/// An API key. It is never printed.
-#[derive(Clone)]
-pub struct ApiKey(String);
-
-impl ApiKey {
-    /// Takes a key; white space around it, as at the end of a file, does not belong to it.
-    pub fn new(key: &str) -> Self {
-        Self(key.trim().to_owned())
-    }
-
-    fn expose(&self) -> &str {
-        &self.0
-    }
-
-    /// Removes the key from a text that somebody else wrote.
-    fn redact(&self, text: &str) -> String {
-        if self.0.is_empty() {
-            return text.to_owned();
-        }
-        text.replace(&self.0, "[redacted]")
-    }
-}
-
-impl fmt::Debug for ApiKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("ApiKey(..)")
-    }
-}
+/// The version before, the last one that takes sampling parameters.
+const OLD_VERSION: &str = "2023-06-01";
 
 /// How the key is sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -59,27 +33,6 @@ pub enum Auth {
     Bearer,
     /// `X-Api-Key: KEY`, which older servers need.
     XApiKey,
-}
-
-/// How long to wait for what.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Timeouts {
-    /// For a connection. Default 5 s.
-    pub connect: Duration,
-    /// For the answer to begin, and from one piece of it to the next. Default 120 s.
-    pub idle: Duration,
-    /// For a whole turn, retries not included. Default 600 s.
-    pub total: Duration,
-}
-
-impl Default for Timeouts {
-    fn default() -> Self {
-        Self {
-            connect: Duration::from_secs(5),
-            idle: Duration::from_secs(120),
-            total: Duration::from_secs(600),
-        }
-    }
 }
 
 /// How to reach the API.
@@ -100,8 +53,6 @@ pub struct AnthropicConfig {
     pub version: String,
     /// How long to wait.
     pub timeouts: Timeouts,
-    /// When to try again.
-    pub retry: Retry,
 }
 
 impl AnthropicConfig {
@@ -115,16 +66,16 @@ impl AnthropicConfig {
             auth: Auth::Bearer,
             version: VERSION.into(),
             timeouts: Timeouts::default(),
-            retry: Retry::default(),
         }
     }
 }
 
-/// A client of the Messages API.
+/// A client of the Messages API. Each turn is asked for once: see [`Resilient`](super::Resilient) for retries.
 pub struct Anthropic {
     config: AnthropicConfig,
-    client: http::Client,
-    timer: Arc<dyn Timer>,
+    http: Http,
+    url: Url,
+    headers: HeaderMap,
 }
 
 impl fmt::Debug for Anthropic {
@@ -142,104 +93,59 @@ impl Anthropic {
     /// [`ModelError::Key`] when the key is missing or cannot be sent, [`ModelError::Config`] when the version or base URL
     /// cannot be used.
     pub fn new(config: AnthropicConfig) -> Result<Self, ModelError> {
-        Self::with_timer(config, Arc::new(RealTimer))
-    }
-
-    /// A client that waits before retries as `timer` says.
-    ///
-    /// # Errors
-    /// As [`Anthropic::new`].
-    pub fn with_timer(config: AnthropicConfig, timer: Arc<dyn Timer>) -> Result<Self, ModelError> {
-        let client = http::Client::new(&config)?;
         Ok(Self {
+            http: Http::new(config.timeouts)?,
+            url: endpoint(&config.base_url, "/v1/messages", config.allow_http)?,
+            headers: headers(&config)?,
             config,
-            client,
-            timer,
         })
     }
 
     async fn ask(&self, request: &ModelRequest, sink: ModelSink<'_>) -> Result<Reply, ModelError> {
-        let body = request
-            .to_body()
-            .map_err(|error| ModelError::Config(format!("the request is no JSON: {error}")))?;
-        let mut done = 0;
-        loop {
-            let error = match self.attempt(body.clone(), sink).await {
-                Ok(reply) => return Ok(reply),
-                Err(Failed::Final(error)) => return Err(error),
-                Err(Failed::BeforeStream(error)) => error,
-            };
-            let delay = self.config.retry.delay(&error, done, self.timer.dice());
-            let Some(delay) = delay else {
-                return Err(error);
-            };
-            done = done.saturating_add(1);
-            sink(ModelEvent::Retry {
-                attempt: done.saturating_add(1),
-                delay,
-                error: error.to_string(),
-            });
-            self.timer.wait(delay).await;
-        }
-    }
-
-    async fn attempt(&self, body: Vec<u8>, sink: ModelSink<'_>) -> Result<Reply, Failed> {
-        let Timeouts { idle, total, .. } = self.config.timeouts;
-        let start = Instant::now();
-        // A limit beyond what the clock can count is none, and a year is as good.
-        let end = start.checked_add(total).unwrap_or(start + YEAR);
-        let after = idle.min(total);
-        let kind = TimeoutKind::Response;
-        let opened = timeout(after, self.client.open(body))
-            .await
-            .unwrap_or(Err(ModelError::Timeout { kind, after }))
-            .map_err(Failed::BeforeStream)?;
-        self.receive(opened, idle, end, sink)
-            .await
-            .map_err(|error| Failed::Final(self.client.redact(error)))
-    }
-
-    /// Reads the stream to the end of the turn.
-    async fn receive(
-        &self,
-        opened: http::Opened,
-        idle: Duration,
-        end: Instant,
-        sink: ModelSink<'_>,
-    ) -> Result<Reply, ModelError> {
-        let pieces = http::pieces(opened.response, idle, MAX_STREAM_BYTES);
-        let mut events = std::pin::pin!(SseByteStream::new(pieces));
-        let mut assembler = Assembler::default();
-        while !assembler.is_done() {
-            let Ok(event) = timeout_at(end, events.next()).await else {
-                return Err(ModelError::Timeout {
-                    kind: TimeoutKind::Total,
-                    after: self.config.timeouts.total,
-                });
-            };
-            let Some(event) = event.transpose().map_err(http::stream_error)? else {
-                break;
-            };
-            let data = event.data.as_deref().unwrap_or("");
-            if let Some(seen) = assembler.on_event(event.event.as_deref(), data)? {
-                sink(seen);
-            }
-        }
-        let mut reply = assembler.finish()?;
-        reply.request_id = opened.request_id;
-        Ok(reply)
+        let dialect = Dialect {
+            model: true,
+            stream: Some(true),
+            version: None,
+            sampling: self.config.version == OLD_VERSION,
+        };
+        let ask = Ask {
+            method: Method::POST,
+            url: self.url.clone(),
+            headers: self.headers.clone(),
+            body: Value::from(messages_body(request, dialect)?)
+                .to_string()
+                .into_bytes(),
+            accept: "text/event-stream",
+            hide: std::slice::from_ref(&self.config.api_key),
+        };
+        self.http.turn(ask, Assembler::default(), sink).await
     }
 }
 
-/// A failed attempt. Only before the stream opened is it certain that nothing of the answer was shown.
-enum Failed {
-    BeforeStream(ModelError),
-    Final(ModelError),
+fn headers(config: &AnthropicConfig) -> Result<HeaderMap, ModelError> {
+    let (name, value) = match config.auth {
+        Auth::Bearer => (AUTHORIZATION, config.api_key.header("Bearer ")?),
+        Auth::XApiKey => (
+            HeaderName::from_static("x-api-key"),
+            config.api_key.header("")?,
+        ),
+    };
+    let version = HeaderValue::from_str(&config.version).map_err(|_| {
+        ModelError::Config("the API version holds characters that cannot be sent".into())
+    })?;
+    Ok(HeaderMap::from_iter([
+        (name, value),
+        (HeaderName::from_static("anthropic-version"), version),
+    ]))
 }
 
 impl ModelProvider for Anthropic {
     fn id(&self) -> &str {
         &self.config.model
+    }
+
+    fn provider(&self) -> &str {
+        "anthropic"
     }
 
     fn stream<'a>(

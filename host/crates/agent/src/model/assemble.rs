@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use super::{ModelError, ModelEvent, strict::strict_object};
+use super::{ModelError, ModelEvent, http::Assemble, strict::strict_object};
 use crate::wire::{Reply, Unparsed};
 
 /// A turn that is arriving. Give it each event's data; it is done when [`Assembler::is_done`] says so.
@@ -24,6 +24,25 @@ struct Partial {
     /// The pieces of a tool's input, which are JSON only when all are there.
     input: String,
     open: bool,
+}
+
+impl Assemble for Assembler {
+    fn on_event(
+        &mut self,
+        name: Option<&str>,
+        data: &str,
+        tell: &mut dyn FnMut(ModelEvent),
+    ) -> Result<(), ModelError> {
+        Self::on_event(self, name, data).map(|seen| seen.into_iter().for_each(tell))
+    }
+
+    fn is_done(&self) -> bool {
+        Self::is_done(self)
+    }
+
+    fn finish(self) -> Result<Reply, ModelError> {
+        Self::finish(self)
+    }
 }
 
 impl Assembler {

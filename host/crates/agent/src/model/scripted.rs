@@ -190,6 +190,10 @@ impl ModelProvider for Scripted {
         "scripted"
     }
 
+    fn provider(&self) -> &str {
+        "scripted"
+    }
+
     fn is_free(&self) -> bool {
         true
     }

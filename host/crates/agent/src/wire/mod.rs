@@ -2,6 +2,7 @@
 
 mod block;
 mod message;
+mod options;
 mod reply;
 mod request;
 
@@ -9,7 +10,8 @@ pub(crate) use block::deeper;
 pub use block::{Block, TextBlock, ToolResultBlock, ToolUse, text_of};
 pub(crate) use message::blocks_or_text;
 pub use message::{Message, Role};
-pub use reply::{CacheWrites, Reply, StopReason, TokenUsage, Unparsed};
+pub use options::{Effort, OutputFormat, Sampling, Thinking, ToolChoice, TurnOptions};
+pub use reply::{CacheWrites, Cached, Reply, StopReason, TokenUsage, Unparsed};
 pub use request::{ModelRequest, ToolDefinition};
 
 #[cfg(test)]

@@ -27,9 +27,27 @@ pub struct Reply {
     /// The server's id of the request, for support.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
+    /// Who answered, as `provider:model`, where it was not the model that was asked first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answered_by: Option<String>,
+    /// What the turn cost in millionths of a US dollar, where its price is known. The run's driver says so before it
+    /// writes the turn down; a provider leaves it out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost_micro_usd: Option<u64>,
+    /// That the answer was kept from an earlier, identical request. Nothing was spent on it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cached: Option<Cached>,
     /// Fields that this crate does not know, or has no use for.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
+}
+
+/// An answer out of the response cache.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cached {
+    /// What it cost when it was asked for, in millionths of a US dollar, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub saved_micro_usd: Option<u64>,
 }
 
 /// A tool input that could not be read.

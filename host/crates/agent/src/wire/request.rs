@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{Block, Message, Role};
+use super::{Block, Message, Role, TurnOptions};
 
 /// A tool as the model sees it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -16,11 +16,13 @@ pub struct ToolDefinition {
     pub input_schema: Value,
 }
 
-/// One request for one turn. It never holds sampling parameters: the API refuses them since version 2026-10-21.
+/// One request for one turn.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ModelRequest {
     /// The number of the turn, from 0. It is not sent.
     pub turn: u32,
+    /// The conversation: the same in all requests of a run, and in no other run's.
+    pub conversation: String,
     /// The model's id.
     pub model: String,
     /// The longest answer wanted, in tokens.
@@ -31,38 +33,13 @@ pub struct ModelRequest {
     pub tools: Vec<ToolDefinition>,
     /// The conversation.
     pub messages: Vec<Message>,
-    /// Further fields of the request, for example `thinking` or `output_config`.
+    /// How the turn is wanted.
+    pub options: TurnOptions,
+    /// Further fields of the request, in the provider's own words.
     pub extra: Map<String, Value>,
 }
 
-#[derive(Serialize)]
-struct Body<'a> {
-    model: &'a str,
-    max_tokens: u32,
-    stream: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    system: Option<&'a str>,
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    tools: &'a [ToolDefinition],
-    messages: Vec<Message>,
-    #[serde(flatten)]
-    extra: &'a Map<String, Value>,
-}
-
 impl ModelRequest {
-    /// The JSON body of a streaming `POST /v1/messages`.
-    pub fn to_body(&self) -> serde_json::Result<Vec<u8>> {
-        serde_json::to_vec(&Body {
-            model: &self.model,
-            max_tokens: self.max_tokens,
-            stream: true,
-            system: self.system.as_deref(),
-            tools: &self.tools,
-            messages: self.messages.iter().filter_map(sendable).collect(),
-            extra: &self.extra,
-        })
-    }
-
     /// The results in the last message, if it is the answer to a turn's tool uses.
     pub fn last_results(&self) -> impl Iterator<Item = &super::ToolResultBlock> {
         let last = self
@@ -76,20 +53,4 @@ impl ModelRequest {
                 _ => None,
             })
     }
-}
-
-/// Models sometimes write blank text blocks, and the API refuses to take those back. They hold nothing, so they are
-/// left out of the request (and only there).
-fn sendable(message: &Message) -> Option<Message> {
-    let blank = |block: &Block| matches!(block, Block::Text(text) if text.text.trim().is_empty());
-    let content: Vec<Block> = message
-        .content
-        .iter()
-        .filter(|block| !blank(block))
-        .cloned()
-        .collect();
-    (!content.is_empty()).then(|| Message {
-        content,
-        ..message.clone()
-    })
 }

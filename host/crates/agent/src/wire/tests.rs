@@ -94,45 +94,6 @@ fn every_stop_reason_keeps_its_word() {
     }
 }
 
-fn request(messages: Vec<Message>) -> ModelRequest {
-    ModelRequest {
-        turn: 3,
-        model: "m".into(),
-        max_tokens: 9,
-        system: None,
-        tools: Vec::new(),
-        messages,
-        extra: serde_json::Map::from_iter([("thinking".into(), json!({"type":"adaptive"}))]),
-    }
-}
-
-#[test]
-fn the_body_streams_and_holds_no_sampling_parameters() {
-    let body = request(vec![Message::user(vec![Block::text("hi")])])
-        .to_body()
-        .unwrap();
-    let body: Value = serde_json::from_slice(&body).unwrap();
-    assert_eq!(
-        body,
-        json!({
-            "model": "m", "max_tokens": 9, "stream": true, "thinking": { "type": "adaptive" },
-            "messages": [{ "role": "user", "content": [{ "type": "text", "text": "hi" }] }],
-        })
-    );
-}
-
-#[test]
-fn blank_text_is_not_sent_back() {
-    let blank = Message::assistant(vec![Block::text(" \n"), Block::Other(json!({"type":"x"}))]);
-    let empty = Message::assistant(vec![Block::text("")]);
-    let body = request(vec![blank, empty]).to_body().unwrap();
-    let body: Value = serde_json::from_slice(&body).unwrap();
-    assert_eq!(
-        body["messages"],
-        json!([{ "role": "assistant", "content": [{ "type": "x" }] }])
-    );
-}
-
 /// Any JSON, without floats: their last digit is a matter of the printer.
 fn any_json() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![

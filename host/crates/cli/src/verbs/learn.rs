@@ -8,7 +8,7 @@ use toolcell::{
     text::escape_control,
 };
 use toolcell_agent::{AgentBuilder, RunContext};
-use toolcell_policy::{Access, Layer, Layers, Learned, Manifest, Policy, Watched};
+use toolcell_policy::{Access, Layer, Layers, Learned, Manifest, ModelSettings, Policy, Watched};
 
 use super::{call, run};
 use crate::{
@@ -46,7 +46,7 @@ pub(crate) async fn learn(arguments: LearnArgs) -> Outcome {
         names.extend(call::load(&host, component).await?);
     }
     let ended = match &arguments.task {
-        Some(task) => work(host, task, &arguments, &dirs).await?,
+        Some(task) => work(host, task, &arguments, &in_force.layers.model(), &dirs).await?,
         None => once(&host, &arguments, names).await?,
     };
     let seen = learning.seen();
@@ -166,9 +166,10 @@ async fn work(
     host: ToolHost,
     task: &str,
     arguments: &LearnArgs,
+    settings: &ModelSettings,
     dirs: &Dirs,
 ) -> Result<String, Failure> {
-    let model = models::open(arguments.model.as_deref().unwrap_or(models::DEFAULT))?;
+    let model = models::open(models::chosen(arguments.model.as_deref(), settings))?;
     let agent = AgentBuilder::new(Arc::new(host), model);
     let agent = agent.build().map_err(run::failed)?;
     let timeline = Timeline::new(Show::Silent);

@@ -63,14 +63,18 @@ pub(crate) async fn run(arguments: RunArgs) -> Outcome {
         output::stream_events();
     }
     let dirs = Dirs::find()?;
-    let spec = arguments.model.as_deref().unwrap_or(models::DEFAULT);
+    let in_force = policies::load(&arguments.policy, &dirs)?;
+    let settings = in_force.layers.model();
+    let spec = models::chosen(arguments.model.as_deref(), &settings);
     let model = models::open(spec)?;
     let task = arguments.task.as_deref().map(task_text).transpose()?;
-    let in_force = policies::load(&arguments.policy, &dirs)?;
     let place = place(&arguments, &dirs)?;
     let host = hosts::open(&in_force, &dirs, arguments.workers).await?;
     hosts::note_if_empty(&host);
     let mut builder = AgentBuilder::new(Arc::new(host), model).budget(budget(&arguments)?);
+    if let Some(tokens) = settings.max_tokens {
+        builder = builder.max_tokens(tokens);
+    }
     if let Some(system) = &arguments.system {
         builder = builder.system(text_or_file(system)?);
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{
     MAX_EXPECTATIONS, MAX_POLICY_BYTES, MAX_POLICY_TOOLS, Policy, SecretsTable, ToolPolicy, egress,
-    limits, tool,
+    limits, settings, tool,
 };
 use crate::{
     Expectation, FileKind, Limits, Problems, SharedLimits,
@@ -16,7 +16,7 @@ use crate::{
     reader::{Entry, Reader, Section, shown},
 };
 
-const TOP_KEYS: [&str; 8] = [
+const TOOL_KEYS: [&str; 8] = [
     "default", "session", "host", "egress", "secrets", "tool", "audit", "expect",
 ];
 
@@ -42,7 +42,7 @@ fn read(reader: &mut Reader<'_>, source: &Source, text: &str) -> Option<Policy> 
     }
     let document = reader.document(text)?;
     let root = Section::root(&document);
-    reader.check_keys(&root, &TOP_KEYS);
+    reader.check_keys(&root, &[&TOOL_KEYS[..], &settings::KEYS].concat());
     let mut policy = Policy {
         source: source.clone(),
         base: None,
@@ -54,6 +54,7 @@ fn read(reader: &mut Reader<'_>, source: &Source, text: &str) -> Option<Policy> 
         host: WrittenLimits::default(),
         egress: None,
         secrets: SecretsTable::default(),
+        settings: settings::read(reader, &root),
         tools: Vec::new(),
         audit_path: None,
         expectations: Vec::new(),

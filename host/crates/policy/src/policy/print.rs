@@ -1,6 +1,8 @@
 //! Writes `toolcell.toml`.
 
-use super::{Clock, FileGrant, Policy, Random, ToolApproval, ToolPolicy, egress, labels, secret};
+use super::{
+    Clock, FileGrant, Policy, Random, ToolApproval, ToolPolicy, egress, labels, secret, settings,
+};
 use crate::{
     Effect, expect,
     limits::{LimitUnit, LimitValue, Limits, WrittenLimits},
@@ -30,6 +32,7 @@ pub(super) fn policy(policy: &Policy) -> String {
         "secrets",
         egress::printed_secrets(&policy.secrets),
     );
+    settings::print(&policy.settings, &mut root);
     let mut audit = Table::new();
     if let Some(path) = &policy.audit_path {
         audit.insert("path".to_owned(), path.clone().into());

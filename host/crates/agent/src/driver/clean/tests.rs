@@ -36,6 +36,10 @@ impl ModelProvider for Repeats {
         "repeats"
     }
 
+    fn provider(&self) -> &str {
+        "test"
+    }
+
     fn is_free(&self) -> bool {
         true
     }
@@ -68,6 +72,7 @@ impl ModelProvider for Repeats {
                     attempt: 2,
                     delay: std::time::Duration::ZERO,
                     error: format!("the server said {VALUE}"),
+                    discarded: true,
                 });
                 return Err(ModelError::Protocol(format!("it sent {VALUE}")));
             }
@@ -250,6 +255,10 @@ struct Guesses;
 impl ModelProvider for Guesses {
     fn id(&self) -> &str {
         "guesses"
+    }
+
+    fn provider(&self) -> &str {
+        "test"
     }
 
     fn is_free(&self) -> bool {

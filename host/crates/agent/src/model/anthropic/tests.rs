@@ -3,14 +3,17 @@ use std::sync::Mutex;
 use futures_util::{StreamExt, stream as streams};
 use serde_json::{Map, Value, json};
 
+use std::{sync::Arc, time::Duration};
+
 use super::*;
 use crate::{
     Agent, RunContext, RunOutcome,
+    model::{ModelEvent, Resilient, Retry, TimeoutKind, Timer},
     testing::{
         Tools,
         server::{Answer, Server, error, plain, stream, turn},
     },
-    wire::{Block, Message},
+    wire::{Block, Message, TurnOptions},
 };
 
 /// Waits no time, and remembers how long it would have waited.
@@ -45,6 +48,8 @@ fn request() -> ModelRequest {
         system: Some("be brief".into()),
         tools: Vec::new(),
         messages: vec![Message::user(vec![Block::text("hi")])],
+        conversation: "c".into(),
+        options: TurnOptions::default(),
         extra: Map::new(),
     }
 }
@@ -57,7 +62,8 @@ struct Asked {
 
 async fn ask(config: AnthropicConfig) -> Asked {
     let timer = Arc::new(FakeTimer::default());
-    let model = Anthropic::with_timer(config, timer.clone()).unwrap();
+    let model = Anthropic::new(config).unwrap();
+    let model = Resilient::with_timer(model, Retry::default(), timer.clone());
     let told = Mutex::new(Vec::new());
     let sink = |event| told.lock().unwrap().push(event);
     let reply = model.stream(&request(), &sink).await;
@@ -132,12 +138,7 @@ async fn a_stream_cut_at_every_byte_runs_no_tool() {
         Answer::Bytes(whole[..digits.parse().unwrap()].to_vec())
     })
     .await;
-    let retry = Retry {
-        retries: 0,
-        ..Retry::default()
-    };
     let model = Anthropic::new(AnthropicConfig {
-        retry,
         ..config(&server.url)
     })
     .unwrap();
@@ -393,47 +394,25 @@ async fn an_answer_that_does_not_begin_is_given_up() {
 async fn an_answer_that_does_not_go_on_is_given_up() {
     let whole = stream(&turn("x", None));
     let server = Server::start(move |_, _| Answer::Stall(whole[..whole.len() / 2].to_vec())).await;
-    let model = Anthropic::new(config(&server.url)).unwrap();
     let (short, long) = (Duration::from_millis(50), Duration::from_secs(600));
-    for (idle, total, expected) in [
-        (
-            short,
-            long,
-            ModelError::Timeout {
-                kind: TimeoutKind::Idle,
-                after: short,
-            },
-        ),
-        (
-            long,
-            short,
-            ModelError::Timeout {
-                kind: TimeoutKind::Total,
-                after: long,
-            },
-        ),
+    for (idle, total, kind) in [
+        (short, long, TimeoutKind::Idle),
+        (long, short, TimeoutKind::Total),
     ] {
-        let opened = model.client.open(b"{}".to_vec()).await.unwrap();
-        let reply = model
-            .receive(opened, idle, Instant::now() + total, &|_| ())
-            .await;
-        assert_eq!(reply, Err(expected));
+        let timeouts = Timeouts {
+            idle,
+            total,
+            ..Timeouts::default()
+        };
+        let model = Anthropic::new(AnthropicConfig {
+            timeouts,
+            ..config(&server.url)
+        })
+        .unwrap();
+        let reply = model.stream(&request(), &|_| ()).await;
+        let after = short;
+        assert_eq!(reply, Err(ModelError::Timeout { kind, after }));
     }
-}
-
-#[tokio::test]
-async fn a_stream_without_end_is_cut() {
-    let server = Server::with(vec![stream(&turn("x", None))]).await;
-    let client = http::Client::new(&config(&server.url)).unwrap();
-    let opened = client.open(b"{}".to_vec()).await.unwrap();
-    let pieces = http::pieces(opened.response, Duration::from_secs(60), 100);
-    let mut events = std::pin::pin!(SseByteStream::new(pieces));
-    let error = loop {
-        if let Err(error) = events.next().await.unwrap() {
-            break http::stream_error(error);
-        }
-    };
-    assert_eq!(error, ModelError::TooLarge { limit: 100 });
 }
 
 #[test]

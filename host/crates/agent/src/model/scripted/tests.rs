@@ -18,6 +18,8 @@ fn request(turn: u32, last: Vec<Block>) -> ModelRequest {
             input_schema: json!({}),
         }],
         messages: vec![Message::user(last)],
+        conversation: "c".into(),
+        options: crate::wire::TurnOptions::default(),
         extra: Map::new(),
     }
 }

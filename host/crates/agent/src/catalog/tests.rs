@@ -10,17 +10,17 @@ fn usage(input: u64, output: u64) -> TokenUsage {
 }
 
 fn cost(model: &str, usage: &TokenUsage) -> u64 {
-    Prices::embedded()
-        .find(model, None)
+    Catalog::embedded()
+        .price(model, None)
         .unwrap()
         .cost_micro_usd(usage)
 }
 
 #[test]
 fn the_embedded_table_is_sound() {
-    let prices = Prices::from_json(include_str!("../../prices.json")).unwrap();
-    assert!(!prices.models.is_empty());
-    let mut names: Vec<&String> = prices
+    let catalog = Catalog::from_json(include_str!("../../models.json")).unwrap();
+    assert!(!catalog.models.is_empty());
+    let mut names: Vec<&String> = catalog
         .models
         .iter()
         .flat_map(|entry| &entry.names)
@@ -75,21 +75,21 @@ fn absent_cache_prices_follow_the_rule() {
 
 #[test]
 fn dated_ids_and_dates_are_understood() {
-    let prices = Prices::embedded();
+    let catalog = Catalog::embedded();
     assert_eq!(
-        prices.find("claude-haiku-4-5-20251001", None),
-        prices.find("claude-haiku-4-5", None)
+        catalog.price("claude-haiku-4-5-20251001", None),
+        catalog.price("claude-haiku-4-5", None)
     );
-    assert_eq!(prices.find("claude-haiku-4-5-2025100", None), None);
-    assert_eq!(prices.find("gpt", None), None);
+    assert_eq!(catalog.price("claude-haiku-4-5-2025100", None), None);
+    assert_eq!(catalog.price("gpt", None), None);
 
     let text = r#"{"unit":"USD per million tokens","as_of":"2026-01-01","models":[{"names":["m"],"prices":[
         {"bands":[{"input":1,"output":1}]},
         {"from":"2026-05-01","bands":[{"input":2,"output":2}]}]}]}"#;
-    let prices = Prices::from_json(text).unwrap();
+    let catalog = Catalog::from_json(text).unwrap();
     let on = |date| {
-        prices
-            .find("m", date)
+        catalog
+            .price("m", date)
             .unwrap()
             .cost_micro_usd(&usage(10, 0))
     };
@@ -105,7 +105,7 @@ fn a_table_that_makes_no_sense_is_refused() {
         let text = format!(
             r#"{{"unit":"USD per million tokens","as_of":"x","models":[{{"names":["m"],"prices":[{{"bands":{bands}}}]}}]}}"#
         );
-        Prices::from_json(&text).unwrap_err()
+        Catalog::from_json(&text).unwrap_err()
     };
     for bands in [
         "[]",
@@ -121,7 +121,7 @@ fn a_table_that_makes_no_sense_is_refused() {
     assert!(table(r#"[{"input":-1,"output":1}]"#).contains("between 0 and"));
     assert!(table(r#"[{"inputs":1,"output":1}]"#).contains("unknown field `inputs`"));
     assert!(
-        Prices::from_json(r#"{"unit":"EUR","as_of":"x","models":[]}"#)
+        Catalog::from_json(r#"{"unit":"EUR","as_of":"x","models":[]}"#)
             .unwrap_err()
             .contains("EUR")
     );

@@ -1,13 +1,14 @@
-//! What models cost. Prices are data, since they change without a release of this crate.
+//! The models there are: what they cost and how much they can read and write. This is data, since it changes without a
+//! release of this crate.
 
 use serde::{Deserialize, Serialize};
 
 use crate::wire::TokenUsage;
 
-/// A table of prices.
+/// A table of models.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Prices {
+pub struct Catalog {
     unit: String,
     #[serde(rename = "as_of")]
     _as_of: String,
@@ -19,6 +20,23 @@ pub struct Prices {
 struct Entry {
     names: Vec<String>,
     prices: Vec<Dated>,
+    #[serde(default)]
+    info: ModelInfo,
+}
+
+/// What is known of a model besides its price.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ModelInfo {
+    /// How many tokens prompt and answer may have together.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub context_tokens: Option<u64>,
+    /// How many tokens an answer may have.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output_tokens: Option<u64>,
+    /// The shortest prefix, in tokens, that the server's prompt cache keeps.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cache_min_tokens: Option<u64>,
 }
 
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -53,14 +71,14 @@ struct Band {
 
 const UNIT: &str = "USD per million tokens";
 
-impl Prices {
+impl Catalog {
     /// The table that this version was built with.
     pub fn embedded() -> Self {
         // A test reads the same file, so an unreadable one never gets as far as this.
-        Self::from_json(include_str!("../prices.json")).unwrap_or_else(|_| Self::none())
+        Self::from_json(include_str!("../models.json")).unwrap_or_else(|_| Self::none())
     }
 
-    /// A table without any price: every cost is unknown.
+    /// A table without any model: every cost is unknown.
     pub fn none() -> Self {
         Self {
             unit: UNIT.into(),
@@ -69,7 +87,7 @@ impl Prices {
         }
     }
 
-    /// Reads a table in the form of this crate's `prices.json`. A price without `from` (a date, `YYYY-MM-DD`) holds
+    /// Reads a table in the form of this crate's `models.json`. A price without `from` (a date, `YYYY-MM-DD`) holds
     /// since ever; a band without `up_to_prompt_tokens` has no upper end, and must be the last of its price. Absent
     /// cache prices follow the list's rule: a read costs as much as input, a write 1.25 times that (5 minutes) or
     /// twice that (an hour).
@@ -77,11 +95,14 @@ impl Prices {
     /// # Errors
     /// Says what is wrong with the text, and where.
     pub fn from_json(text: &str) -> Result<Self, String> {
-        let prices: Self = serde_json::from_str(text).map_err(|error| error.to_string())?;
-        if prices.unit != UNIT {
-            return Err(format!("unit is `{}`; only `{UNIT}` is known", prices.unit));
+        let catalog: Self = serde_json::from_str(text).map_err(|error| error.to_string())?;
+        if catalog.unit != UNIT {
+            return Err(format!(
+                "unit is `{}`; only `{UNIT}` is known",
+                catalog.unit
+            ));
         }
-        for (entry, dated) in prices
+        for (entry, dated) in catalog
             .models
             .iter()
             .flat_map(|entry| entry.prices.iter().map(move |dated| (entry, dated)))
@@ -90,22 +111,13 @@ impl Prices {
                 .check()
                 .map_err(|problem| format!("price of {}: {problem}", entry.names.join(", ")))?;
         }
-        Ok(prices)
+        Ok(catalog)
     }
 
     /// The price of a model on a date (`YYYY-MM-DD`), or the newest one without a date. An id with a date at its end
     /// (`claude-haiku-4-5-20251001`) has the price of the id without it.
-    pub fn find(&self, model: &str, on: Option<&str>) -> Option<Price> {
-        let undated = model.rsplit_once('-').and_then(|(name, date)| {
-            (date.len() == 8 && date.bytes().all(|byte| byte.is_ascii_digit())).then_some(name)
-        });
-        let named = |name: &str| {
-            self.models
-                .iter()
-                .find(|entry| entry.names.iter().any(|known| known == name))
-        };
-        named(model)
-            .or_else(|| named(undated?))?
+    pub fn price(&self, model: &str, on: Option<&str>) -> Option<Price> {
+        self.entry(model)?
             .prices
             .iter()
             .filter(|dated| match (&dated.from, on) {
@@ -116,6 +128,25 @@ impl Prices {
             .map(|dated| Price {
                 bands: dated.bands.clone(),
             })
+    }
+
+    /// What is known of a model besides its price; nothing for one that is not listed.
+    pub fn info(&self, model: &str) -> ModelInfo {
+        self.entry(model)
+            .map(|entry| entry.info)
+            .unwrap_or_default()
+    }
+
+    fn entry(&self, model: &str) -> Option<&Entry> {
+        let undated = model.rsplit_once('-').and_then(|(name, date)| {
+            (date.len() == 8 && date.bytes().all(|byte| byte.is_ascii_digit())).then_some(name)
+        });
+        let named = |name: &str| {
+            self.models
+                .iter()
+                .find(|entry| entry.names.iter().any(|known| known == name))
+        };
+        named(model).or_else(|| named(undated?))
     }
 }
 

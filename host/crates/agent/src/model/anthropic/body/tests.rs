@@ -1,0 +1,103 @@
+use super::*;
+use crate::wire::{Effort, Sampling};
+
+const FIRST_PARTY: Dialect<'static> = Dialect {
+    model: true,
+    stream: Some(true),
+    version: None,
+    sampling: false,
+};
+
+fn body(request: &ModelRequest) -> Value {
+    messages_body(request, FIRST_PARTY).unwrap().into()
+}
+
+fn request(messages: Vec<Message>) -> ModelRequest {
+    ModelRequest {
+        turn: 3,
+        conversation: "c".into(),
+        model: "m".into(),
+        max_tokens: 9,
+        system: None,
+        tools: Vec::new(),
+        messages,
+        options: TurnOptions::default(),
+        extra: serde_json::Map::from_iter([("thinking".into(), json!({"type":"adaptive"}))]),
+    }
+}
+
+#[test]
+fn the_body_streams_and_holds_no_sampling_parameters() {
+    let request = request(vec![Message::user(vec![Block::text("hi")])]);
+    assert_eq!(
+        body(&request),
+        json!({
+            "model": "m", "max_tokens": 9, "stream": true, "thinking": { "type": "adaptive" },
+            "messages": [{ "role": "user", "content": [{ "type": "text", "text": "hi" }] }],
+        })
+    );
+}
+
+#[test]
+fn blank_text_is_not_sent_back() {
+    let blank = Message::assistant(vec![Block::text(" \n"), Block::Other(json!({"type":"x"}))]);
+    let empty = Message::assistant(vec![Block::text("")]);
+    let body = body(&request(vec![blank, empty]));
+    assert_eq!(
+        body["messages"],
+        json!([{ "role": "assistant", "content": [{ "type": "x" }] }])
+    );
+}
+
+#[test]
+fn options_are_said_in_the_words_of_the_api() {
+    let mut request = request(vec![Message::user(vec![Block::text("hi")])]);
+    request.extra.clear();
+    request.tools.push(crate::wire::ToolDefinition {
+        name: "read".into(),
+        description: "d".into(),
+        input_schema: json!({ "type": "object" }),
+    });
+    request.options = TurnOptions {
+        tool_choice: ToolChoice::Tool("read".into()),
+        one_tool_at_a_time: true,
+        thinking: Some(Thinking::Tokens(2048)),
+        effort: Some(Effort::Xhigh),
+        format: Some(OutputFormat {
+            name: "answer".into(),
+            schema: json!({ "type": "object" }),
+        }),
+        stop_sequences: vec!["END".into()],
+        sampling: Sampling::default(),
+    };
+    let body = body(&request);
+    assert_eq!(
+        body["tool_choice"],
+        json!({ "type": "tool", "name": "read", "disable_parallel_tool_use": true })
+    );
+    assert_eq!(
+        body["thinking"],
+        json!({ "type": "enabled", "budget_tokens": 2048 })
+    );
+    assert_eq!(
+        body["output_config"],
+        json!({ "effort": "xhigh", "format": { "type": "json_schema", "schema": { "type": "object" } } })
+    );
+    assert_eq!(body["stop_sequences"], json!(["END"]));
+}
+
+#[test]
+fn sampling_is_refused_where_the_api_would_refuse_it() {
+    let mut request = request(Vec::new());
+    request.options.sampling.temperature = Some(1.0);
+    let error = messages_body(&request, FIRST_PARTY).unwrap_err();
+    assert!(error.to_string().contains("2023-06-01"), "{error}");
+    let old = Dialect {
+        sampling: true,
+        ..FIRST_PARTY
+    };
+    let body = messages_body(&request, old).unwrap();
+    assert_eq!(body["temperature"], json!(1.0));
+    request.options.sampling.seed = Some(1);
+    assert!(messages_body(&request, old).is_err());
+}

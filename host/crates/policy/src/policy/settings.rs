@@ -1,0 +1,54 @@
+//! The tables of the model side: how models are asked, and what is kept and told of it. They grant a tool nothing.
+//!
+//! Of several files the highest that has a table decides about it, and a file below the highest one that lists tools has
+//! no say: [`Layers::settings`](crate::Layers).
+
+mod model;
+
+use crate::{
+    print::Table,
+    reader::{Entry, Reader, Section},
+};
+
+pub use model::{MAX_OUTPUT_TOKENS, ModelSettings};
+
+/// One table.
+trait SettingsTable: Sized {
+    /// Its name.
+    const KEY: &'static str;
+
+    /// What it says; nothing where it says nothing, or where what it says is wrong and was reported.
+    fn read(reader: &mut Reader<'_>, entry: &Entry<'_>) -> Option<Self>;
+
+    /// The table as it is written.
+    fn print(&self) -> Table;
+}
+
+/// What one file says.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Settings {
+    pub(crate) model: Option<ModelSettings>,
+}
+
+/// The names of the tables.
+pub(super) const KEYS: [&str; 1] = [ModelSettings::KEY];
+
+pub(super) fn read(reader: &mut Reader<'_>, root: &Section<'_>) -> Settings {
+    Settings {
+        model: table(reader, root),
+    }
+}
+
+pub(super) fn print(settings: &Settings, root: &mut Table) {
+    put(root, settings.model.as_ref());
+}
+
+fn table<T: SettingsTable>(reader: &mut Reader<'_>, root: &Section<'_>) -> Option<T> {
+    root.get(T::KEY).and_then(|entry| T::read(reader, &entry))
+}
+
+fn put<T: SettingsTable>(root: &mut Table, table: Option<&T>) {
+    if let Some(table) = table {
+        root.insert(T::KEY.to_owned(), table.print().into());
+    }
+}
