@@ -68,6 +68,20 @@ struct State {
     open_line: bool,
 }
 
+impl State {
+    /// Why the model is asked again. The error that ends the run is told once, at its end; while waiting, only a new one
+    /// is news.
+    fn retry_reason(&mut self, error: String) -> String {
+        let told = self.retried_after.as_deref() == Some(&*error);
+        let why = match told {
+            true => String::new(),
+            false => format!(": {}", style::one_line(&without_number(&error), 200)),
+        };
+        self.retried_after = Some(error);
+        why
+    }
+}
+
 impl Timeline {
     pub(crate) fn new(show: Show) -> Self {
         Self {
@@ -113,12 +127,8 @@ impl Timeline {
                 error,
                 discarded,
             } => {
+                let why = state.retry_reason(error);
                 let delay = style::duration(delay_ms.saturating_mul(1000));
-                // The error that ends the run is told once, at its end; while waiting, only a new one is news.
-                let why = match state.retried_after.replace(error.clone()) {
-                    Some(before) if before == error => String::new(),
-                    _ => format!(": {}", style::one_line(&without_number(&error), 200)),
-                };
                 let again = if discarded { ", from the start" } else { "" };
                 let line = format!("  … attempt {attempt} in {delay}{again}{why}");
                 self.line(&mut state, &paint(style::NOTE, line));
