@@ -313,6 +313,8 @@ impl Run {
         ModelRequest {
             turn: self.spent.turns,
             conversation: self.conversation.clone(),
+            // The driver knows.
+            tenant: None,
             model: self.settings.model.clone(),
             max_tokens: self.settings.max_tokens,
             system: self.settings.system.clone(),

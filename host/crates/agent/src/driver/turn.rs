@@ -17,8 +17,9 @@ impl Session<'_> {
     /// One turn of the model. An outcome ends this session, but not necessarily the run.
     pub(super) async fn turn(
         &mut self,
-        request: ModelRequest,
+        mut request: ModelRequest,
     ) -> Result<Option<RunOutcome>, AgentError> {
+        request.tenant = self.context.tenant.clone();
         let turn = request.turn.saturating_add(1);
         self.tell(AgentEvent::TurnStart { turn });
         let coming = Mutex::new(clean::Turn::new(&self.agent.redaction, &self.agent.likely));

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use toolcell::TenantId;
 
 use super::{Block, Message, Role, TurnOptions};
 
@@ -23,6 +24,9 @@ pub struct ModelRequest {
     pub turn: u32,
     /// The conversation: the same in all requests of a run, and in no other run's.
     pub conversation: String,
+    /// Whose request it is, where an embedder serves several. It is not sent; what is kept of an answer is kept for this
+    /// tenant alone.
+    pub tenant: Option<TenantId>,
     /// The model's id.
     pub model: String,
     /// The longest answer wanted, in tokens.

@@ -49,6 +49,7 @@ fn request() -> ModelRequest {
         tools: Vec::new(),
         messages: vec![Message::user(vec![Block::text("hi")])],
         conversation: "c".into(),
+        tenant: None,
         options: TurnOptions::default(),
         extra: Map::new(),
     }

@@ -19,6 +19,7 @@ fn request(turn: u32, last: Vec<Block>) -> ModelRequest {
         }],
         messages: vec![Message::user(last)],
         conversation: "c".into(),
+        tenant: None,
         options: crate::wire::TurnOptions::default(),
         extra: Map::new(),
     }

@@ -16,6 +16,7 @@ fn request(messages: Vec<Message>) -> ModelRequest {
     ModelRequest {
         turn: 3,
         conversation: "c".into(),
+        tenant: None,
         model: "m".into(),
         max_tokens: 9,
         system: None,
