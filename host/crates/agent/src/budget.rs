@@ -1,8 +1,14 @@
 //! What a run may spend, and what it has spent.
 
+mod amount;
+mod scope;
+
 use std::{fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
+
+pub use amount::{Allowance, Amount, Exceeded, Left};
+pub use scope::{Period, Scope, ScopeKind};
 
 use crate::{catalog::Price, wire::Reply};
 
@@ -88,6 +94,26 @@ pub enum BudgetKind {
     Cost,
     /// Milliseconds.
     Time,
+}
+
+impl BudgetKind {
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::Turns,
+        Self::Calls,
+        Self::Tokens,
+        Self::Cost,
+        Self::Time,
+    ];
+
+    /// An amount of it for people, for example `2.5000 USD`.
+    pub fn show(self, amount: u64) -> String {
+        match self {
+            Self::Turns | Self::Calls | Self::Tokens => amount.to_string(),
+            Self::Cost => format!("{}.{:04} USD", amount / 1_000_000, amount % 1_000_000 / 100),
+            Self::Time => toolcell_policy::format_duration(Duration::from_millis(amount)),
+        }
+    }
 }
 
 impl fmt::Display for BudgetKind {

@@ -13,6 +13,7 @@ pub mod catalog;
 pub mod context;
 pub mod driver;
 pub mod event;
+pub mod ledger;
 pub mod machine;
 pub mod metrics;
 pub mod model;
