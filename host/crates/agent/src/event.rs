@@ -56,6 +56,26 @@ pub enum AgentEvent {
         /// Whether text of this turn was told already, which now counts for nothing.
         discarded: bool,
     },
+    /// The request to the model is not sent yet.
+    ModelWaiting {
+        /// Why: `queue`, `concurrency`, `requests`, `tokens`, `paused` or `breaker`.
+        reason: String,
+        /// How long at least, in milliseconds, where that is known.
+        at_least_ms: Option<u64>,
+    },
+    /// The model could not answer, and another one is asked instead.
+    ModelFallback {
+        /// The one that could not, as `provider:model`.
+        from: String,
+        /// The one that is asked now.
+        to: String,
+        /// Why.
+        error: String,
+        /// Whether text of this turn was told already, which now counts for nothing.
+        discarded: bool,
+        /// How many blocks of thinking of other models are kept from it.
+        left_out: usize,
+    },
     /// The turn is complete.
     Usage {
         /// The number of the turn, from 1.

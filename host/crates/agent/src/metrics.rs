@@ -1,15 +1,23 @@
 //! The figures of the model side, with the names of the OpenTelemetry conventions for generative AI, and `toolcell.*`
 //! where those have no word. Every name stands here once.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use opentelemetry::{
     KeyValue,
-    metrics::{Counter, Meter, MeterProvider as _, NoopMeterProvider},
+    metrics::{Counter, Gauge, Histogram, Meter, MeterProvider as _, NoopMeterProvider},
 };
+
+use crate::model::{BreakerState, WaitReason};
 
 /// How often a request to a model was sent again.
 pub const RETRIES: &str = "toolcell.model.retries";
+/// How long requests to a model waited before they were sent, by reason.
+pub const WAITS: &str = "toolcell.model.wait.duration";
+/// Why a request waited.
+pub const WAIT_REASON: &str = "toolcell.model.wait.reason";
+/// Whether requests to a model are sent: 0 for closed, 1 for half open, 2 for open.
+pub const BREAKER: &str = "toolcell.model.breaker.state";
 /// Whose API a model is asked through.
 pub const PROVIDER: &str = "gen_ai.provider.name";
 /// The model that was asked.
@@ -22,6 +30,8 @@ pub struct Metrics(Arc<Instruments>);
 #[derive(Debug)]
 struct Instruments {
     retries: Counter<u64>,
+    waits: Histogram<f64>,
+    breaker: Gauge<u64>,
 }
 
 impl Metrics {
@@ -31,6 +41,15 @@ impl Metrics {
             retries: meter
                 .u64_counter(RETRIES)
                 .with_description("Requests to a model that were sent again")
+                .build(),
+            waits: meter
+                .f64_histogram(WAITS)
+                .with_unit("s")
+                .with_description("How long requests to a model waited before they were sent")
+                .build(),
+            breaker: meter
+                .u64_gauge(BREAKER)
+                .with_description("Whether requests are sent: 0 closed, 1 half open, 2 open")
                 .build(),
         }))
     }
@@ -42,10 +61,30 @@ impl Metrics {
 
     /// A request is sent again.
     pub(crate) fn retried(&self, provider: &str, model: &str) {
-        let labels = [
-            KeyValue::new(PROVIDER, provider.to_owned()),
-            KeyValue::new(REQUEST_MODEL, model.to_owned()),
-        ];
-        self.0.retries.add(1, &labels);
+        self.0.retries.add(1, &labels(provider, model));
     }
+
+    /// A request has waited.
+    pub(crate) fn waited(&self, provider: &str, model: &str, reason: WaitReason, time: Duration) {
+        let [provider, model] = labels(provider, model);
+        let labels = [provider, model, KeyValue::new(WAIT_REASON, reason.name())];
+        self.0.waits.record(time.as_secs_f64(), &labels);
+    }
+
+    /// What the breaker of a model is.
+    pub(crate) fn breaker(&self, provider: &str, model: &str, state: BreakerState) {
+        let state = match state {
+            BreakerState::Closed => 0,
+            BreakerState::HalfOpen => 1,
+            BreakerState::Open => 2,
+        };
+        self.0.breaker.record(state, &labels(provider, model));
+    }
+}
+
+fn labels(provider: &str, model: &str) -> [KeyValue; 2] {
+    [
+        KeyValue::new(PROVIDER, provider.to_owned()),
+        KeyValue::new(REQUEST_MODEL, model.to_owned()),
+    ]
 }

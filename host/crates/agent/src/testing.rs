@@ -1,6 +1,7 @@
 //! Doubles for this crate's tests.
 
 pub(crate) mod server;
+pub(crate) mod time;
 
 use std::sync::{Arc, Mutex};
 

@@ -109,5 +109,5 @@ pub use secrets::{
     EgressPolicy, Labels, OAuthAuth, OAuthGrant, OAuthSource, SecretGrant, SecretPlace,
     SecretSource, UnknownSecrets,
 };
-pub use timestamp::civil_from_days;
+pub use timestamp::{civil_from_days, parse as parse_timestamp};
 pub use units::{Rate, format_duration, format_size, parse_duration, parse_size};

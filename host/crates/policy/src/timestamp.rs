@@ -5,7 +5,7 @@ const DAY_SECONDS: u64 = 86_400;
 
 /// Nanoseconds since 1970-01-01T00:00:00Z of a text such as `2026-01-01T00:00:00Z` or `2026-01-01T02:00:00.5+02:00`.
 /// `None` for what is no such text, lies before 1970, or beyond what 64 bits hold (the year 2554).
-pub(crate) fn parse(text: &str) -> Option<u64> {
+pub fn parse(text: &str) -> Option<u64> {
     let moment: toml::value::Datetime = text.parse().ok()?;
     let (date, time, offset) = (moment.date?, moment.time?, moment.offset?);
     let days = days_from_civil(i64::from(date.year), date.month.into(), date.day.into());

@@ -1,6 +1,8 @@
 //! What a run tells and keeps, without any secret. What comes from a tool host was searched there, but not what a model
 //! wrote or a server said.
 
+use std::time::Duration;
+
 use toolcell::{CallEvent, Denial, LikelySecret, LikelySecrets, RedactedText, Redaction};
 
 use crate::{
@@ -41,7 +43,11 @@ pub(super) fn event(redaction: &Redaction, mut event: AgentEvent) -> AgentEvent 
             clean(call_id);
             clean(tool);
         }
-        AgentEvent::ModelRetry { error, .. } => clean(error),
+        AgentEvent::ModelRetry { error, .. } | AgentEvent::ModelFallback { error, .. } => {
+            clean(error);
+        }
+        // Has only our own words.
+        AgentEvent::ModelWaiting { .. } => {}
         AgentEvent::Usage { stop_reason, .. } => maybe(redaction, stop_reason),
         AgentEvent::ToolCallStart {
             call_id,
@@ -203,17 +209,48 @@ impl Turn {
                 error,
                 discarded,
             } => (
-                self.finish(),
+                self.settle(discarded),
                 AgentEvent::ModelRetry {
                     attempt,
-                    delay_ms: u64::try_from(delay.as_millis()).unwrap_or(u64::MAX),
+                    delay_ms: millis(delay),
                     error,
                     discarded,
                 },
             ),
+            ModelEvent::Waiting { reason, time } => (
+                self.finish(),
+                AgentEvent::ModelWaiting {
+                    reason: reason.name().into(),
+                    at_least_ms: time.map(millis),
+                },
+            ),
+            ModelEvent::Fallback {
+                from,
+                to,
+                error,
+                discarded,
+                left_out,
+            } => (
+                self.settle(discarded),
+                AgentEvent::ModelFallback {
+                    from,
+                    to,
+                    error,
+                    discarded,
+                    left_out,
+                },
+            ),
+            // For those who count.
+            ModelEvent::RateLimits(_) => return Vec::new(),
         };
         told.push(event);
         told
+    }
+
+    /// What was held back of an answer that broke off: nothing, where all of it counts for nothing.
+    fn settle(&mut self, discarded: bool) -> Vec<AgentEvent> {
+        let held = self.finish();
+        if discarded { Vec::new() } else { held }
     }
 
     /// What was held back, once nothing comes any more.
@@ -223,6 +260,10 @@ impl Turn {
         text_piece(&mut told, self.text.finish());
         told
     }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn text_piece(told: &mut Vec<AgentEvent>, text: String) {

@@ -13,7 +13,7 @@ use serde_json::Value;
 use url::Url;
 
 use super::{
-    ApiKey, Assembler, ModelError, ModelProvider, ModelSink, Timeouts,
+    Account, ApiKey, Assembler, ModelError, ModelProvider, ModelSink, Timeouts,
     http::{Ask, Http, endpoint},
 };
 use crate::wire::{ModelRequest, Reply};
@@ -146,6 +146,13 @@ impl ModelProvider for Anthropic {
 
     fn provider(&self) -> &str {
         "anthropic"
+    }
+
+    fn account(&self) -> Account {
+        Account {
+            place: self.url.origin().ascii_serialization(),
+            payer: self.config.api_key.payer(),
+        }
     }
 
     fn stream<'a>(

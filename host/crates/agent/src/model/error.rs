@@ -66,6 +66,17 @@ pub enum ModelError {
         /// The limit in bytes.
         limit: u64,
     },
+    /// The server failed so often that it is left alone for a while.
+    #[error("the model's server failed {failures} times in a row and is not asked again {}", soon(.left))]
+    Open {
+        /// How many failures in a row there were.
+        failures: u32,
+        /// How long until a request may try it again; zero while one does.
+        left: Duration,
+    },
+    /// No turn came for the request in time.
+    #[error("{0}")]
+    Busy(String),
     /// A recorded model's turn does not fit the conversation.
     #[error("{file}:{line}: {message}")]
     Script {
@@ -110,6 +121,13 @@ fn seconds(after: &Duration) -> String {
     format!("{} s", after.as_secs_f64())
 }
 
+fn soon(left: &Duration) -> String {
+    match left.as_secs_f64().ceil() {
+        0.0 => "while another request tries whether it answers".into(),
+        seconds => format!("for {seconds} s"),
+    }
+}
+
 impl ModelError {
     /// The stable code.
     pub fn code(&self) -> ErrorKind {
@@ -123,11 +141,14 @@ impl ModelError {
                 _ => ErrorKind::Unavailable,
             },
             Self::Config(_) | Self::Script { .. } => ErrorKind::InvalidInput,
+            // Our own limits; that the server fails is its own.
+            Self::Busy(_) => ErrorKind::Busy,
             Self::Connect(_)
             | Self::Stream { .. }
             | Self::Truncated
             | Self::Transport(_)
             | Self::Protocol(_)
+            | Self::Open { .. }
             | Self::Timeout { .. }
             | Self::TooLarge { .. } => ErrorKind::Unavailable,
         }

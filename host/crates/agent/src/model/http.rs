@@ -13,7 +13,7 @@ use sse_stream::SseByteStream;
 use tokio::time::{Instant, timeout, timeout_at};
 use url::{Host, Url};
 
-use super::{ApiKey, ModelError, ModelEvent, ModelSink, TimeoutKind};
+use super::{ApiKey, ModelError, ModelEvent, ModelSink, RateLimits, TimeoutKind, limits};
 use crate::wire::Reply;
 
 /// No turn is longer than this on the wire: 128,000 tokens with all their framing are a third of it.
@@ -72,6 +72,8 @@ pub(crate) struct Ask<'a> {
 /// An answer that began.
 pub(crate) struct Opened {
     pub(crate) request_id: Option<String>,
+    /// What the server says of its rate limits; to be told as [`ModelEvent::RateLimits`].
+    pub(crate) limits: RateLimits,
     pub(crate) response: Response,
     /// When the whole turn must be there.
     pub(crate) end: Instant,
@@ -117,6 +119,7 @@ impl Http {
             .map_err(|error| redact(error, hide))?;
         Ok(Opened {
             request_id: head.request_id,
+            limits: head.limits,
             response,
             end,
         })
@@ -131,6 +134,9 @@ impl Http {
     ) -> Result<Reply, ModelError> {
         let hide = ask.hide;
         let opened = self.open(ask).await?;
+        if !opened.limits.is_empty() {
+            sink(ModelEvent::RateLimits(opened.limits));
+        }
         self.receive(opened, assembler, sink)
             .await
             .map_err(|error| redact(error, hide))
@@ -307,25 +313,22 @@ struct Head {
     content_type: String,
     request_id: Option<String>,
     retry_after: Option<Duration>,
+    limits: RateLimits,
     should_retry: Option<bool>,
 }
 
 impl Head {
     fn of(response: &Response) -> Self {
-        let header = |name: &str| response.headers().get(name)?.to_str().ok();
-        let seconds = |text: &str| {
-            let seconds: f64 = text.trim().parse().ok()?;
-            Duration::try_from_secs_f64(seconds).ok()
-        };
+        let headers = response.headers();
+        let header = |name: &str| headers.get(name)?.to_str().ok();
+        // Only the server's own clock: this library reads none.
+        let now = limits::server_time(headers);
         Self {
             status: response.status().as_u16(),
             content_type: header("content-type").unwrap_or("").to_ascii_lowercase(),
             request_id: header("request-id").map(str::to_owned),
-            // A date instead of seconds would need a clock; the usual wait serves as well.
-            retry_after: header("retry-after-ms")
-                .and_then(seconds)
-                .map(|thousandfold| thousandfold / 1000)
-                .or_else(|| header("retry-after").and_then(seconds)),
+            retry_after: limits::retry_after(headers, now),
+            limits: RateLimits::of(headers, now),
             should_retry: header("x-should-retry").and_then(|text| text.parse().ok()),
         }
     }

@@ -5,8 +5,8 @@ mod assemble;
 mod error;
 pub(crate) mod http;
 mod key;
+mod limits;
 mod resilient;
-mod retry;
 mod scripted;
 mod strict;
 
@@ -19,8 +19,11 @@ pub use assemble::Assembler;
 pub use error::{ModelError, TimeoutKind};
 pub use http::Timeouts;
 pub use key::ApiKey;
-pub use resilient::Resilient;
-pub use retry::{RealTimer, Retry, Timer};
+pub use limits::{Counted, RateLimit, RateLimits};
+pub use resilient::{
+    BreakerSettings, BreakerState, Lanes, LimitSettings, RealTimer, Resilient, Retry, Timer,
+    WaitReason,
+};
 pub use scripted::{ScriptError, ScriptProblem, Scripted};
 
 use crate::wire::{ModelRequest, Reply};
@@ -51,6 +54,43 @@ pub enum ModelEvent {
         /// Whether pieces of an answer were told already, which now count for nothing.
         discarded: bool,
     },
+    /// What the server says of its rate limits, with the head of an answer.
+    RateLimits(RateLimits),
+    /// The request is not sent yet.
+    Waiting {
+        /// Why.
+        reason: WaitReason,
+        /// How long at least, where that is known.
+        time: Option<Duration>,
+    },
+    /// The model could not answer, and another one is asked instead.
+    Fallback {
+        /// The one that could not, as `provider:model`.
+        from: String,
+        /// The one that is asked now.
+        to: String,
+        /// Why.
+        error: String,
+        /// Whether pieces of an answer were told already, which now count for nothing.
+        discarded: bool,
+        /// How many blocks of thinking of other models are kept from it.
+        left_out: usize,
+    },
+}
+
+/// Where a model's requests go and who pays for them. Requests that have both in common, and the model, share the
+/// server's rate limits.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Account {
+    /// The server, for example `https://api.anthropic.com`.
+    pub place: String,
+    /// What tells one key from another, and nothing from which it could be found out.
+    pub payer: String,
+}
+
+/// A model's name as people write it: `provider:model`.
+pub fn name(model: &dyn ModelProvider) -> String {
+    format!("{}:{}", model.provider(), model.id())
 }
 
 /// Hears of what happens while a model answers. It must not block.
@@ -68,6 +108,11 @@ pub trait ModelProvider: Send + Sync {
     /// Whether turns cost nothing, as recorded ones do.
     fn is_free(&self) -> bool {
         false
+    }
+
+    /// Where requests go and who pays for them. Default nowhere and nobody: then all models of one name share limits.
+    fn account(&self) -> Account {
+        Account::default()
     }
 
     /// Asks for one turn. What speaks to a server asks it once: [`Resilient`] tries again.
@@ -104,6 +149,10 @@ impl<M: ModelProvider + ?Sized> ModelProvider for Arc<M> {
 
     fn is_free(&self) -> bool {
         (**self).is_free()
+    }
+
+    fn account(&self) -> Account {
+        (**self).account()
     }
 
     fn stream<'a>(

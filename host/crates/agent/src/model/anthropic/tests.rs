@@ -8,28 +8,14 @@ use std::{sync::Arc, time::Duration};
 use super::*;
 use crate::{
     Agent, RunContext, RunOutcome,
-    model::{ModelEvent, Resilient, Retry, TimeoutKind, Timer},
+    model::{ModelEvent, Resilient, Retry, TimeoutKind},
     testing::{
         Tools,
         server::{Answer, Server, error, plain, stream, turn},
+        time::FakeTimer,
     },
     wire::{Block, Message, TurnOptions},
 };
-
-/// Waits no time, and remembers how long it would have waited.
-#[derive(Default)]
-struct FakeTimer(Mutex<Vec<Duration>>);
-
-impl Timer for FakeTimer {
-    fn wait(&self, time: Duration) -> BoxFuture<'_, ()> {
-        self.0.lock().unwrap().push(time);
-        Box::pin(std::future::ready(()))
-    }
-
-    fn dice(&self) -> f64 {
-        0.0
-    }
-}
 
 const KEY: &str = "sk-very-secret";
 
@@ -62,17 +48,16 @@ struct Asked {
 }
 
 async fn ask(config: AnthropicConfig) -> Asked {
-    let timer = Arc::new(FakeTimer::default());
+    let timer = FakeTimer::new();
     let model = Anthropic::new(config).unwrap();
     let model = Resilient::with_timer(model, Retry::default(), timer.clone());
     let told = Mutex::new(Vec::new());
     let sink = |event| told.lock().unwrap().push(event);
     let reply = model.stream(&request(), &sink).await;
-    let waits = timer.0.lock().unwrap().clone();
     Asked {
         reply,
         told: told.into_inner().unwrap(),
-        waits,
+        waits: timer.waits(),
     }
 }
 
@@ -218,6 +203,11 @@ async fn the_server_says_how_long_to_wait() {
             vec![Duration::from_millis(500)],
             2,
         ),
+        (
+            "date: Sat, 21 Nov 2026 07:27:51 GMT\r\nretry-after: Sat, 21 Nov 2026 07:28:00 GMT\r\n",
+            vec![Duration::from_secs(9)],
+            2,
+        ),
         ("retry-after: -5\r\n", vec![Duration::from_millis(500)], 2),
         ("retry-after: 1000000000\r\n", vec![], 1),
         ("x-should-retry: false\r\n", vec![], 1),
@@ -307,27 +297,65 @@ async fn a_conversation_that_is_too_long_ends_the_run_cleanly() {
     assert_eq!(report.outcome, RunOutcome::ContextOverflow { message });
 }
 
+/// No tool of the turn has run before the whole turn is there, so it may be asked for again.
 #[tokio::test]
-async fn a_stream_that_began_is_not_asked_for_again() {
+async fn a_stream_that_broke_off_is_asked_for_again() {
     let whole = turn("so far", None);
     let (start, _) = whole.split_once("event: content_block_stop").unwrap();
-    let broken = format!(
-        "{start}event: error\ndata: {}\n\n",
-        r#"{"type":"error","error":{"type":"overloaded_error","message":"sk-very-secret is busy"}}"#
-    );
-    for (events, expected) in [
+    let broken = |kind: &str| {
+        let error = json!({ "type": "error", "error": { "type": kind, "message": format!("{KEY} is busy") } });
+        format!("{start}event: error\ndata: {error}\n\n")
+    };
+    let cases = [
         (
-            broken.as_str(),
+            broken("overloaded_error"),
             "broke off with overloaded_error: [redacted] is busy",
         ),
-        (start, "the stream ended before `message_stop`"),
-    ] {
-        let server = Server::with(vec![stream(events)]).await;
+        (
+            broken("api_error"),
+            "broke off with api_error: [redacted] is busy",
+        ),
+        (start.to_owned(), "the stream ended before `message_stop`"),
+    ];
+    for (events, expected) in cases {
+        let server = Server::with(vec![stream(&events), stream(&whole)]).await;
         let asked = ask(config(&server.url)).await;
-        let message = asked.reply.unwrap_err().to_string();
+        assert_eq!(asked.reply.unwrap().text(), "so far");
+        let so_far = || ModelEvent::Text("so far".into());
+        let [
+            first,
+            ModelEvent::Retry {
+                attempt: 2,
+                error,
+                discarded: true,
+                ..
+            },
+            second,
+        ] = &asked.told[..]
+        else {
+            panic!("{:?}", asked.told);
+        };
+        assert_eq!((first, second), (&so_far(), &so_far()));
+        assert!(error.contains(expected), "{error}");
+
+        // Three times is enough.
+        let server = Server::with(vec![stream(&events)]).await;
+        let message = ask(config(&server.url))
+            .await
+            .reply
+            .unwrap_err()
+            .to_string();
         assert!(message.contains(expected), "{message}");
-        assert_eq!(asked.told, [ModelEvent::Text("so far".into())]);
-        assert_eq!(server.count(), 1);
+        assert_eq!(server.count(), 3);
+    }
+    // What another try would not change is final.
+    for events in [
+        broken("invalid_request_error"),
+        format!("{start}event: content_block_delta\ndata: {{\n\n"),
+    ] {
+        let server = Server::with(vec![stream(&events)]).await;
+        ask(config(&server.url)).await.reply.unwrap_err();
+        assert_eq!(server.count(), 1, "{events}");
     }
 }
 
