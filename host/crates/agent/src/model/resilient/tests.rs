@@ -17,6 +17,7 @@ fn request(conversation: &str) -> ModelRequest {
     ModelRequest {
         turn: 0,
         conversation: conversation.into(),
+        tenant: None,
         model: "m".into(),
         max_tokens: 100,
         system: None,
