@@ -9,6 +9,7 @@
 //! - [`model::Anthropic`] speaks to the Messages API, [`model::Scripted`] replays recorded turns.
 
 pub mod budget;
+pub mod cache;
 pub mod catalog;
 pub mod context;
 pub mod driver;
@@ -26,6 +27,7 @@ pub mod transcript;
 pub mod wire;
 
 pub use budget::{Budget, BudgetKind, Spent};
+pub use cache::{CacheSettings, ResponseCache};
 pub use catalog::{Catalog, ModelInfo, Price};
 pub use driver::{Agent, AgentBuilder, AgentError, RunContext, RunReport};
 pub use event::{AgentEvent, AgentSink};

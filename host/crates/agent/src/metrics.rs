@@ -18,6 +18,12 @@ pub const WAITS: &str = "toolcell.model.wait.duration";
 pub const WAIT_REASON: &str = "toolcell.model.wait.reason";
 /// Whether requests to a model are sent: 0 for closed, 1 for half open, 2 for open.
 pub const BREAKER: &str = "toolcell.model.breaker.state";
+/// How often the response cache was looked into, by what came of it.
+pub const CACHE_LOOKUPS: &str = "toolcell.cache.lookups";
+/// What came of a look into the response cache: `hit`, `shared`, `miss`, `left_out`, `kept`, `not_kept`.
+pub const CACHE_OUTCOME: &str = "toolcell.cache.outcome";
+/// What answers out of the response cache had cost, in millionths of a US dollar.
+pub const CACHE_SAVED: &str = "toolcell.cache.saved";
 /// Whose API a model is asked through.
 pub const PROVIDER: &str = "gen_ai.provider.name";
 /// The model that was asked.
@@ -32,6 +38,8 @@ struct Instruments {
     retries: Counter<u64>,
     waits: Histogram<f64>,
     breaker: Gauge<u64>,
+    cache_lookups: Counter<u64>,
+    cache_saved: Counter<u64>,
 }
 
 impl Metrics {
@@ -50,6 +58,15 @@ impl Metrics {
             breaker: meter
                 .u64_gauge(BREAKER)
                 .with_description("Whether requests are sent: 0 closed, 1 half open, 2 open")
+                .build(),
+            cache_lookups: meter
+                .u64_counter(CACHE_LOOKUPS)
+                .with_description("What came of looks into the response cache")
+                .build(),
+            cache_saved: meter
+                .u64_counter(CACHE_SAVED)
+                .with_unit("{usd_millionth}")
+                .with_description("What answers out of the response cache had cost")
                 .build(),
         }))
     }
@@ -79,6 +96,18 @@ impl Metrics {
             BreakerState::Open => 2,
         };
         self.0.breaker.record(state, &labels(provider, model));
+    }
+
+    /// The response cache was looked into, or was given an answer.
+    pub(crate) fn cache_looked(&self, outcome: &'static str) {
+        self.0
+            .cache_lookups
+            .add(1, &[KeyValue::new(CACHE_OUTCOME, outcome)]);
+    }
+
+    /// An answer came out of the response cache.
+    pub(crate) fn cache_saved(&self, micro_usd: u64) {
+        self.0.cache_saved.add(micro_usd, &[]);
     }
 }
 

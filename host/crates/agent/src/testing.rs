@@ -1,5 +1,8 @@
 //! Doubles for this crate's tests.
 
+#[cfg(feature = "cache-redis")]
+#[path = "../../../../tests/common/redis.rs"]
+pub(crate) mod redis;
 pub(crate) mod server;
 pub(crate) mod time;
 

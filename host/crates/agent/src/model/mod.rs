@@ -2,10 +2,12 @@
 
 pub(crate) mod anthropic;
 mod assemble;
+mod cached;
 mod error;
 pub(crate) mod http;
 mod key;
 mod limits;
+mod replay;
 mod resilient;
 mod scripted;
 mod strict;
@@ -16,6 +18,7 @@ use futures_util::future::BoxFuture;
 
 pub use anthropic::{Anthropic, AnthropicConfig, Auth};
 pub use assemble::Assembler;
+pub use cached::Cached;
 pub use error::{ModelError, TimeoutKind};
 pub use http::Timeouts;
 pub use key::ApiKey;

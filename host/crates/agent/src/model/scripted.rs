@@ -10,7 +10,7 @@ use futures_util::future::BoxFuture;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{ModelError, ModelEvent, ModelProvider, ModelSink};
+use super::{ModelError, ModelProvider, ModelSink, replay::replay};
 use crate::wire::{Block, ModelRequest, Reply, StopReason, TokenUsage, ToolResultBlock, text_of};
 
 /// A recorded model. Which turn comes next follows from the conversation, so a resumed run goes on at the right place.
@@ -178,9 +178,7 @@ impl Scripted {
                 line: turn.line,
                 message,
             })?;
-        for block in &turn.reply.content {
-            stream_block(block, sink);
-        }
+        replay(&turn.reply, sink);
         Ok(turn.reply.clone())
     }
 }
@@ -246,27 +244,6 @@ fn parse_turn(line: usize, text: &str) -> Result<Turn, String> {
             reply,
             expect: parsed.expect,
         }),
-    }
-}
-
-/// Text comes word by word, as a real model's does.
-fn stream_block(block: &Block, sink: ModelSink<'_>) {
-    match block {
-        Block::Text(block) => {
-            for word in block.text.split_inclusive(' ') {
-                sink(ModelEvent::Text(word.into()));
-            }
-        }
-        Block::ToolUse(call) => sink(ModelEvent::ToolUse {
-            id: call.id.clone(),
-            name: call.name.clone(),
-        }),
-        Block::Other(value) => {
-            if let Some(thinking) = value.get("thinking").and_then(Value::as_str) {
-                sink(ModelEvent::Thinking(thinking.into()));
-            }
-        }
-        Block::ToolResult(_) => {}
     }
 }
 

@@ -4,6 +4,7 @@ use futures_util::FutureExt;
 use serde_json::{Map, json};
 
 use super::*;
+use crate::model::ModelEvent;
 use crate::wire::{Message, ToolDefinition};
 
 fn request(turn: u32, last: Vec<Block>) -> ModelRequest {
