@@ -10,10 +10,13 @@ use serde::{Deserialize, Serialize};
 pub use amount::{Allowance, Amount, Exceeded, Left};
 pub use scope::{Period, Scope, ScopeKind};
 
-use crate::{catalog::Price, wire::Reply};
+use crate::{
+    catalog::Price,
+    wire::{Reply, TokenUsage},
+};
 
-/// What a run may spend at most. Everything is finite by default. A budget is checked before each model turn and
-/// before each turn's tools, so tokens and cost can pass theirs by one turn.
+/// What a run may spend at most. Everything is finite by default. The worst case of a request has to fit before it is
+/// sent, and a turn's calls before any of them runs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Budget {
@@ -40,30 +43,38 @@ impl Budget {
         Duration::from_millis(self.time_ms)
     }
 
-    /// The first budget that is used up, with its limit and what was spent of it.
-    pub(crate) fn exceeded(&self, spent: &Spent) -> Option<(BudgetKind, u64, u64)> {
-        let cost = self.cost_micro_usd.unwrap_or(Self::DEFAULT_COST);
-        let full = [
-            (
-                BudgetKind::Turns,
-                u64::from(self.turns),
-                u64::from(spent.turns),
-            ),
-            (BudgetKind::Tokens, self.tokens, spent.total_tokens()),
-            (BudgetKind::Cost, cost, spent.cost_micro_usd.unwrap_or(0)),
-            (BudgetKind::Time, self.time_ms, spent.time_ms),
-        ]
-        .into_iter()
-        .find(|(kind, limit, used)| {
-            used >= limit && (*kind != BudgetKind::Cost || spent.cost_micro_usd.is_some())
-        });
-        // A turn's calls are counted when they are asked for, before any of them runs.
-        full.or_else(|| {
-            (spent.calls > self.calls).then_some((
-                BudgetKind::Calls,
-                u64::from(self.calls),
-                u64::from(spent.calls),
-            ))
+    /// The same as an allowance. Where no price is known, the default bound on cost holds nothing.
+    pub(crate) fn allowance(&self, priced: bool) -> Allowance {
+        Allowance {
+            per: Period::Ever,
+            turns: Some(self.turns.into()),
+            calls: Some(self.calls.into()),
+            tokens: Some(self.tokens),
+            cost_micro_usd: self.cost_micro_usd.or(priced.then_some(Self::DEFAULT_COST)),
+            time_ms: Some(self.time_ms),
+        }
+    }
+
+    /// The first budget that is used up.
+    pub(crate) fn exceeded(&self, spent: &Spent) -> Option<Exceeded> {
+        let allowance = self.allowance(spent.cost_micro_usd.is_some());
+        let spent = spent.amount();
+        BudgetKind::ALL.into_iter().find_map(|budget| {
+            let (limit, used) = (allowance.of(budget)?, spent.of(budget));
+            // A turn's calls are counted when they are asked for, before any of them runs.
+            let full = match budget {
+                BudgetKind::Calls => used > limit,
+                _ => used >= limit,
+            };
+            full.then_some(Exceeded {
+                scope: None,
+                per: None,
+                budget,
+                limit,
+                spent: used,
+                reserved: 0,
+                wanted: 0,
+            })
         })
     }
 }
@@ -106,7 +117,7 @@ impl BudgetKind {
         Self::Time,
     ];
 
-    /// An amount of it for people, for example `2.5000 USD`.
+    /// An amount of it for people, for example `2.50 USD`.
     pub fn show(self, amount: u64) -> String {
         match self {
             Self::Turns | Self::Calls | Self::Tokens => amount.to_string(),
@@ -153,6 +164,32 @@ impl Spent {
         self.prompt_tokens.saturating_add(self.output_tokens)
     }
 
+    /// All of it, in one amount.
+    pub fn amount(&self) -> Amount {
+        Amount {
+            turns: self.turns.into(),
+            calls: self.calls.into(),
+            tokens: self.total_tokens(),
+            cost_micro_usd: self.cost_micro_usd.unwrap_or(0),
+            time_ms: self.time_ms,
+        }
+    }
+
+    /// Counts a request of which no turn came about, and which is paid for all the same.
+    pub(crate) fn add_lost(&mut self, usage: &TokenUsage, cost_micro_usd: Option<u64>) {
+        self.prompt_tokens = self.prompt_tokens.saturating_add(usage.prompt_tokens());
+        self.output_tokens = self.output_tokens.saturating_add(usage.output_tokens);
+        self.add_cost(cost_micro_usd, self.turns == 0);
+    }
+
+    /// One sum without a price makes all of it unknown, and an unknown sum must not look like a small one.
+    fn add_cost(&mut self, cost: Option<u64>, first: bool) {
+        let known = self.cost_micro_usd.or(first.then_some(0));
+        self.cost_micro_usd = known
+            .zip(cost)
+            .map(|(so_far, cost)| so_far.saturating_add(cost));
+    }
+
     /// Counts a turn. It cost what it says itself; a turn that does not say is reckoned at `price`. An answer out of the
     /// response cache is a turn and nothing else.
     pub(crate) fn add_turn(&mut self, reply: &Reply, price: Option<&Price>) {
@@ -168,15 +205,10 @@ impl Spent {
             .cache_read_tokens
             .saturating_add(usage.cache_read_input_tokens);
         self.output_tokens = self.output_tokens.saturating_add(usage.output_tokens);
-        // One turn without a price makes the sum unknown, and an unknown sum must not look like a small one.
-        let known = self.turns == 1 || self.cost_micro_usd.is_some();
-        let so_far = self.cost_micro_usd.unwrap_or(0);
         let cost = reply
             .cost_micro_usd
             .or_else(|| Some(price?.cost_micro_usd(usage)));
-        self.cost_micro_usd = cost
-            .filter(|_| known)
-            .map(|cost| so_far.saturating_add(cost));
+        self.add_cost(cost, self.turns == 1);
     }
 }
 

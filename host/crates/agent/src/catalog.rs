@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::wire::TokenUsage;
+use crate::wire::{CacheWrites, TokenUsage};
 
 /// A table of models.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -198,6 +198,38 @@ impl Price {
                 cache_write_1h: None,
             }],
         }
+    }
+
+    /// The most that a turn can cost, in millionths of a US dollar, rounded up: nothing of its prompt comes out of the
+    /// cache, and where writing to the cache is dearer than reading the prompt, all of it is written there, for an hour
+    /// or for five minutes.
+    pub(crate) fn worst_micro_usd(&self, prompt: u64, output: u64, hour: bool) -> u64 {
+        let plain = TokenUsage {
+            input_tokens: prompt,
+            output_tokens: output,
+            ..TokenUsage::default()
+        };
+        let written = TokenUsage {
+            input_tokens: 0,
+            cache_creation_input_tokens: prompt,
+            cache_creation: hour.then(|| CacheWrites {
+                ephemeral_1h_input_tokens: prompt,
+                ..CacheWrites::default()
+            }),
+            ..plain.clone()
+        };
+        let plain = self.cost_micro_usd(&plain);
+        // A list without a price for writes is that of a server which does not take any.
+        if self.writes(|band| band.cache_write_5m.or(band.cache_write_1h)) {
+            plain.max(self.cost_micro_usd(&written))
+        } else {
+            plain
+        }
+    }
+
+    /// Whether the list has a price of its own for such writes.
+    fn writes(&self, price: impl Fn(&Band) -> Option<f64>) -> bool {
+        self.bands.iter().any(|band| price(band).is_some())
     }
 
     /// What a turn cost, in millionths of a US dollar, rounded up.

@@ -3,6 +3,8 @@
 mod builder;
 mod calls;
 mod clean;
+mod heard;
+mod reserve;
 mod turn;
 
 use std::{collections::HashSet, path::PathBuf, sync::Arc, time::Duration};
@@ -13,11 +15,13 @@ use tokio_util::sync::CancellationToken;
 use toolcell::{LikelySecrets, Redaction, SessionId, TenantId};
 
 pub use builder::AgentBuilder;
+pub use reserve::LEAST_OUTPUT;
 
 use crate::{
     budget::{Budget, Spent},
     catalog::{Catalog, Price},
     event::{AgentEvent, AgentSink},
+    ledger::{LedgerError, Purse, Shared},
     machine::{MachineError, Run, RunSettings, Step},
     metrics::Metrics,
     model::ModelProvider,
@@ -35,6 +39,9 @@ pub struct Agent {
     model: Arc<dyn ModelProvider>,
     rules: Rules,
     price: Option<Price>,
+    /// The known prices of all models that may answer.
+    prices: Vec<Price>,
+    shared: Option<Shared>,
     catalog: Arc<Catalog>,
     today: Option<String>,
     metrics: Metrics,
@@ -89,6 +96,9 @@ pub enum AgentError {
     /// The transcript cannot be read or written.
     #[error(transparent)]
     Transcript(#[from] TranscriptError),
+    /// What was spent cannot be looked up or written down.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
     /// The tool host failed in a way that its embedder must act on.
     #[error(transparent)]
     Host(toolcell::Error),
@@ -152,6 +162,19 @@ impl Agent {
         session.drive(Some(resumed.interrupted)).await
     }
 
+    /// The most that a request can cost, whichever model answers; 0 where no price is known.
+    fn worst_cost(&self, prompt: u64, output: u64) -> u64 {
+        let costs = self.prices.iter();
+        let costs = costs.map(|price| price.worst_micro_usd(prompt, output, false));
+        costs.max().unwrap_or(0)
+    }
+
+    fn purse(&self, context: &RunContext) -> Purse {
+        let shared = self.shared.as_ref();
+        let purse = shared.map(|shared| shared.purse(context.tenant.as_ref()));
+        purse.unwrap_or_default()
+    }
+
     fn settings(&self) -> RunSettings {
         let tools = self.runner.tools();
         RunSettings {
@@ -179,6 +202,12 @@ struct Session<'a> {
     /// When the run would have begun, had it never been interrupted.
     began: Instant,
     earlier: Duration,
+    /// The budgets that it shares with other runs.
+    purse: Purse,
+    /// When the time that was taken out of those is up.
+    held_until: Option<Instant>,
+    /// How far estimates of prompts were off.
+    off: u64,
 }
 
 impl<'a> Session<'a> {
@@ -196,6 +225,9 @@ impl<'a> Session<'a> {
             earlier: Duration::from_millis(run.spent().time_ms),
             run,
             transcript,
+            purse: agent.purse(context),
+            held_until: None,
+            off: reserve::EXACT,
         }
     }
 
@@ -222,7 +254,11 @@ impl<'a> Session<'a> {
                         break outcome;
                     }
                 }
-                Step::CallTools(calls) => self.call_tools(calls).await?,
+                Step::CallTools(calls) => {
+                    if let Some(outcome) = self.calls_in_budget(calls).await? {
+                        break outcome;
+                    }
+                }
             }
         };
         self.end(outcome)
@@ -287,7 +323,16 @@ impl<'a> Session<'a> {
         u64::try_from(self.time().as_millis()).unwrap_or(u64::MAX)
     }
 
+    /// How long what is under way may take.
     fn time_left(&self) -> Duration {
+        let own = self.own_time_left();
+        match self.held_until {
+            Some(until) => own.min(until.saturating_duration_since(Instant::now())),
+            None => own,
+        }
+    }
+
+    fn own_time_left(&self) -> Duration {
         self.run
             .settings()
             .budget

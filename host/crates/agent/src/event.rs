@@ -6,7 +6,10 @@ use serde::Serialize;
 use serde_json::Value;
 use toolcell::{CallEvent, Denial, ErrorKind, LikelySecret};
 
-use crate::{budget::Spent, outcome::RunOutcome};
+use crate::{
+    budget::{Left, Spent},
+    outcome::RunOutcome,
+};
 
 /// Something that happened. As JSON, `type` names the kind; the set of kinds and their fields only grow.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -84,6 +87,8 @@ pub enum AgentEvent {
         stop_reason: Option<String>,
         /// What the run has spent so far.
         spent: Spent,
+        /// What is left of every budget: the run's own, the agent's and the tenant's.
+        left: Vec<Left>,
     },
     /// The model's text holds what looks like a credential that nobody registered. What a tool's answer holds is an event
     /// of its call.

@@ -17,7 +17,8 @@ use serde::{Deserialize, Serialize};
 
 pub use file::FileLedger;
 pub use memory::MemoryLedger;
-pub use purse::Purse;
+pub(crate) use purse::Purse;
+pub use purse::Shared;
 
 use crate::budget::{Allowance, Amount, Exceeded, Period, Scope, ScopeKind};
 

@@ -15,8 +15,8 @@ use crate::{
     outcome::RunOutcome,
     repeat::{self, RepeatLimits, Repeats},
     wire::{
-        Block, Message, ModelRequest, Reply, StopReason, ToolDefinition, ToolResultBlock, ToolUse,
-        TurnOptions,
+        Block, Message, ModelRequest, Reply, StopReason, TokenUsage, ToolDefinition,
+        ToolResultBlock, ToolUse, TurnOptions,
     },
 };
 
@@ -173,13 +173,9 @@ impl Run {
         if let State::Done { outcome } = &self.state {
             return Step::Done(outcome.clone());
         }
-        if let Some((budget, limit, used)) = self.settings.budget.exceeded(&self.spent) {
+        if let Some(exceeded) = self.settings.budget.exceeded(&self.spent) {
             // Not remembered: a run whose budget was raised goes on.
-            return Step::Done(RunOutcome::BudgetExceeded {
-                budget,
-                limit,
-                used,
-            });
+            return Step::Done(RunOutcome::BudgetExceeded(Box::new(exceeded)));
         }
         match &self.state {
             State::Tools { slots } => Step::CallTools(
@@ -259,6 +255,11 @@ impl Run {
         self.state = State::Done {
             outcome: RunOutcome::ContextOverflow { message },
         };
+    }
+
+    /// Counts a request of which no turn came about: an answer that broke off, or one that nobody waited for.
+    pub fn on_lost(&mut self, usage: &TokenUsage, cost_micro_usd: Option<u64>) {
+        self.spent.add_lost(usage, cost_micro_usd);
     }
 
     /// Sets the wall clock time since the run began, as its driver measured it.

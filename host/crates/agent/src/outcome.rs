@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use toolcell::ErrorKind;
 
-use crate::budget::BudgetKind;
+use crate::budget::Exceeded;
 
 /// How a run ended. The model's last text is in [`RunReport::text`](crate::RunReport::text).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -28,15 +28,8 @@ pub enum RunOutcome {
         /// What the server said.
         message: String,
     },
-    /// A budget is used up.
-    BudgetExceeded {
-        /// Which.
-        budget: BudgetKind,
-        /// Its limit: a number of turns, calls or tokens, millionths of a US dollar, or milliseconds.
-        limit: u64,
-        /// What was used of it, in the same unit.
-        used: u64,
-    },
+    /// A budget is used up, or has no room for what comes next.
+    BudgetExceeded(Box<Exceeded>),
     /// The model asked for one identical call again and again.
     Repeated {
         /// The tool.
@@ -66,7 +59,7 @@ impl RunOutcome {
         match self {
             Self::Finished => None,
             Self::MaxTokens | Self::ContextOverflow { .. } => Some(ErrorKind::LimitOutput),
-            Self::BudgetExceeded { .. } | Self::Repeated { .. } => Some(ErrorKind::BudgetExceeded),
+            Self::BudgetExceeded(_) | Self::Repeated { .. } => Some(ErrorKind::BudgetExceeded),
             Self::Refused { .. } => Some(ErrorKind::Denied),
             Self::Stopped { .. } => Some(ErrorKind::Unavailable),
             Self::Failed { code, .. } => Some(*code),
@@ -98,30 +91,7 @@ impl fmt::Display for RunOutcome {
                     "the conversation no longer fits the model's context: {message}"
                 )
             }
-            // Calls are counted when they are asked for, and a turn that asks for too many is not run at all.
-            Self::BudgetExceeded {
-                budget: BudgetKind::Calls,
-                limit,
-                used,
-            } => write!(
-                f,
-                "the budget on calls is {limit}, and with those of its last turn the model asked for {used}"
-            ),
-            Self::BudgetExceeded {
-                budget,
-                limit,
-                used,
-            } => {
-                let unit = match budget {
-                    BudgetKind::Turns | BudgetKind::Calls | BudgetKind::Tokens => "",
-                    BudgetKind::Cost => " millionths of a US dollar",
-                    BudgetKind::Time => " ms",
-                };
-                write!(
-                    f,
-                    "the budget on {budget} is used up: {used} of {limit}{unit}"
-                )
-            }
+            Self::BudgetExceeded(exceeded) => exceeded.fmt(f),
             Self::Repeated { tool, times } => {
                 write!(
                     f,
@@ -141,14 +111,23 @@ impl fmt::Display for RunOutcome {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::budget::{BudgetKind, Period, Scope};
+
+    fn used_up(budget: BudgetKind, limit: u64, spent: u64) -> Exceeded {
+        Exceeded {
+            scope: None,
+            per: None,
+            budget,
+            limit,
+            spent,
+            reserved: 0,
+            wanted: 0,
+        }
+    }
 
     #[test]
     fn a_turn_of_too_many_calls_is_not_told_as_calls_that_were_made() {
-        let exceeded = |budget| RunOutcome::BudgetExceeded {
-            budget,
-            limit: 1,
-            used: 2,
-        };
+        let exceeded = |budget| RunOutcome::BudgetExceeded(Box::new(used_up(budget, 1, 2)));
         assert_eq!(
             exceeded(BudgetKind::Calls).to_string(),
             "the budget on calls is 1, and with those of its last turn the model asked for 2"
@@ -172,11 +151,14 @@ mod tests {
             RunOutcome::ContextOverflow {
                 message: "m".into(),
             },
-            RunOutcome::BudgetExceeded {
-                budget: BudgetKind::Cost,
-                limit: 1,
-                used: 2,
-            },
+            RunOutcome::BudgetExceeded(Box::new(used_up(BudgetKind::Cost, 1, 2))),
+            RunOutcome::BudgetExceeded(Box::new(Exceeded {
+                scope: Some(Scope::tenant("t")),
+                per: Some(Period::Month),
+                reserved: 3,
+                wanted: 4,
+                ..used_up(BudgetKind::Tokens, 1, 2)
+            })),
             RunOutcome::Repeated {
                 tool: "t".into(),
                 times: 8,

@@ -19,7 +19,7 @@ use toolcell::{Denial, Redaction};
 use crate::{
     machine::{Run, ToolOutput},
     outcome::RunOutcome,
-    wire::Reply,
+    wire::{Reply, TokenUsage},
 };
 
 pub(crate) use resume::replay;
@@ -38,6 +38,12 @@ pub(crate) enum Record {
     Header { format: u32, run: Box<Run> },
     /// A whole turn of the model.
     Reply { time_ms: u64, reply: Reply },
+    /// A request of which no turn came about, and which is paid for all the same.
+    Lost {
+        time_ms: u64,
+        usage: TokenUsage,
+        cost_micro_usd: Option<u64>,
+    },
     /// A call is about to begin.
     ToolStart {
         id: String,

@@ -11,6 +11,7 @@ mod failure;
 mod files;
 mod hosts;
 mod interrupt;
+mod ledgers;
 mod locks;
 mod log;
 mod models;

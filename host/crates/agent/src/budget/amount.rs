@@ -32,6 +32,18 @@ impl Amount {
         }
     }
 
+    /// What is more than in the other.
+    #[must_use]
+    pub fn minus(&self, other: &Self) -> Self {
+        Self {
+            turns: self.turns.saturating_sub(other.turns),
+            calls: self.calls.saturating_sub(other.calls),
+            tokens: self.tokens.saturating_sub(other.tokens),
+            cost_micro_usd: self.cost_micro_usd.saturating_sub(other.cost_micro_usd),
+            time_ms: self.time_ms.saturating_sub(other.time_ms),
+        }
+    }
+
     /// Both together.
     #[must_use]
     pub fn plus(&self, other: &Self) -> Self {
@@ -92,6 +104,21 @@ impl Allowance {
         }
     }
 
+    /// What is left of each bound. Without a scope it is a run's own.
+    pub(crate) fn left(&self, scope: Option<&Scope>, used: &Amount) -> Vec<Left> {
+        let one = |budget| {
+            let limit = self.of(budget)?;
+            Some(Left {
+                scope: scope.cloned(),
+                per: scope.map(|_| self.per),
+                budget,
+                limit,
+                left: limit.saturating_sub(used.of(budget)),
+            })
+        };
+        BudgetKind::ALL.into_iter().filter_map(one).collect()
+    }
+
     /// Whether there is room for `wanted` beside what is spent and reserved; else the first bound that has none. A bound
     /// that is used up stands in the way of nothing that needs none of it. Without a scope it is a run's own.
     pub(crate) fn room(
@@ -128,18 +155,23 @@ impl Allowance {
 #[error("{}", self.told())]
 pub struct Exceeded {
     /// Whose; absent for the run's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scope: Option<Scope>,
     /// For which time; absent for the run's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub per: Option<Period>,
     /// Of what.
     pub budget: BudgetKind,
     /// The budget.
     pub limit: u64,
     /// What was spent of it.
+    #[serde(rename = "used")]
     pub spent: u64,
     /// What others hold who have not settled yet.
+    #[serde(default)]
     pub reserved: u64,
-    /// What was asked for.
+    /// What was asked for; 0 where the budget was used up before.
+    #[serde(default)]
     pub wanted: u64,
 }
 
@@ -153,21 +185,27 @@ impl Exceeded {
 
     fn told(&self) -> String {
         let show = |amount| self.budget.show(amount);
+        let (limit, spent) = (show(self.limit), show(self.spent));
         let whose = match (&self.scope, self.per) {
             (Some(scope), Some(per)) => format!(" of {scope} {}", per.told()),
             _ => String::new(),
         };
+        let budget = format!("the budget{whose} on {}", self.budget);
         let reserved = match self.reserved {
             0 => String::new(),
             reserved => format!(", {} are reserved", show(reserved)),
         };
-        format!(
-            "the budget{whose} on {} is {}: {} are spent{reserved}, and what comes next may need {}",
-            self.budget,
-            show(self.limit),
-            show(self.spent),
-            show(self.wanted)
-        )
+        match (self.budget, self.wanted) {
+            // Calls are counted when they are asked for, and a turn that asks for too many is not run at all.
+            (BudgetKind::Calls, 0) => format!(
+                "{budget} is {limit}, and with those of its last turn the model asked for {spent}"
+            ),
+            (_, 0) => format!("{budget} is used up: {spent} of {limit}"),
+            (_, wanted) => format!(
+                "{budget} is {limit}: {spent} are spent{reserved}, and what comes next may need {}",
+                show(wanted)
+            ),
+        }
     }
 }
 

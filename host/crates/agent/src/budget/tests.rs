@@ -13,6 +13,11 @@ fn spent() -> Spent {
     }
 }
 
+fn used_up(budget: &Budget, spent: &Spent) -> Option<(BudgetKind, u64, u64)> {
+    let it = budget.exceeded(spent)?;
+    Some((it.budget, it.limit, it.spent))
+}
+
 #[test]
 fn each_budget_ends_the_run_at_its_own_number() {
     let roomy = Budget::default();
@@ -66,7 +71,7 @@ fn each_budget_ends_the_run_at_its_own_number() {
     ];
     for (kind, budget, limit, used) in cases {
         assert_eq!(
-            budget.exceeded(&spent()),
+            used_up(&budget, &spent()),
             Some((kind, limit, used)),
             "{kind}"
         );
@@ -84,7 +89,7 @@ fn the_default_cost_holds_where_a_price_is_known() {
     let budget = Budget::default();
     let limit = Budget::DEFAULT_COST;
     assert_eq!(
-        budget.exceeded(&dear(Some(limit))),
+        used_up(&budget, &dear(Some(limit))),
         Some((BudgetKind::Cost, limit, limit))
     );
     assert_eq!(budget.exceeded(&dear(None)), None);

@@ -9,6 +9,7 @@ use super::{Agent, AgentError, Rules};
 use crate::{
     budget::Budget,
     catalog::{Catalog, Price},
+    ledger::Shared,
     metrics::Metrics,
     model::ModelProvider,
     repeat::RepeatLimits,
@@ -28,6 +29,7 @@ pub struct AgentBuilder {
     catalog: Catalog,
     metrics: Metrics,
     today: Option<String>,
+    shared: Option<Shared>,
     redaction: Redaction,
     likely: LikelySecrets,
 }
@@ -53,6 +55,7 @@ impl AgentBuilder {
             catalog: Catalog::embedded(),
             metrics: Metrics::none(),
             today: None,
+            shared: None,
         }
     }
 
@@ -89,6 +92,12 @@ impl AgentBuilder {
     /// What a run may spend.
     pub fn budget(mut self, budget: Budget) -> Self {
         self.rules.budget = budget;
+        self
+    }
+
+    /// The budgets that its runs share with others. Default none.
+    pub fn shared_budgets(mut self, shared: Shared) -> Self {
+        self.shared = Some(shared);
         self
     }
 
@@ -147,23 +156,36 @@ impl AgentBuilder {
                 "the request field `{name}` is set by the loop itself"
             ));
         }
+        let today = self.today.as_deref();
         let price = if self.model.is_free() {
             Some(Price::free())
         } else {
-            self.catalog.price(self.model.id(), self.today.as_deref())
+            self.catalog.price(self.model.id(), today)
         };
-        if price.is_none() && budget.cost_micro_usd.is_some() {
+        let others = self.model.others();
+        let mut prices = vec![(self.model.id(), price.clone())];
+        prices.extend(others.iter().map(|name| {
+            let model = name
+                .split_once(':')
+                .map_or(name.as_str(), |(_, model)| model);
+            (model, self.catalog.price(model, today))
+        }));
+        let shared = self.shared.as_ref();
+        let bound = budget.cost_micro_usd.is_some() || shared.is_some_and(Shared::bounds_cost);
+        if let Some((model, _)) = prices.iter().find(|(_, price)| bound && price.is_none()) {
             return wrong(format!(
-                "the price of {} is not known, so its cost cannot be bounded; \
-                 bound its tokens instead, or give a price table that names it",
-                self.model.id()
+                "the price of {model} is not known, so its cost cannot be bounded; \
+                 bound its tokens instead, or give a price table that names it"
             ));
         }
+        let prices = prices.into_iter().filter_map(|(_, price)| price).collect();
         Ok(Agent {
             runner: self.runner,
             model: self.model,
             rules: self.rules,
             price,
+            prices,
+            shared: self.shared,
             catalog: Arc::new(self.catalog),
             today: self.today,
             metrics: self.metrics,

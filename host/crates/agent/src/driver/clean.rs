@@ -107,7 +107,7 @@ pub(super) fn outcome(redaction: &Redaction, outcome: &mut RunOutcome) {
         RunOutcome::Stopped { reason } => maybe(redaction, reason),
         RunOutcome::Finished
         | RunOutcome::MaxTokens
-        | RunOutcome::BudgetExceeded { .. }
+        | RunOutcome::BudgetExceeded(_)
         | RunOutcome::Cancelled => {}
     }
 }

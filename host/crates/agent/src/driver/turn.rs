@@ -4,7 +4,7 @@ use std::sync::{Mutex, PoisonError};
 
 use tokio::time::timeout;
 
-use super::{AgentError, Session, clean};
+use super::{AgentError, Session, clean, heard::Heard};
 use crate::{
     event::AgentEvent,
     model::{ModelError, ModelEvent},
@@ -12,6 +12,27 @@ use crate::{
     transcript::Record,
     wire::{ModelRequest, Reply},
 };
+
+/// Why nobody waits for the model any more.
+enum Stopped {
+    /// Somebody stopped the run.
+    Cancelled,
+    /// A budget's time was up.
+    OutOfTime,
+}
+
+/// What the model said, or why nobody waited for it.
+type Answer = Result<Result<Reply, ModelError>, Stopped>;
+
+/// What an answer means for the run.
+enum Taken {
+    /// It has one turn more, which stopped for this reason.
+    Turn(Option<String>),
+    /// The machine says what comes next.
+    GoOn,
+    /// The session ends.
+    End(RunOutcome),
+}
 
 impl Session<'_> {
     /// One turn of the model. An outcome ends this session, but not necessarily the run.
@@ -22,6 +43,47 @@ impl Session<'_> {
         request.tenant = self.context.tenant.clone();
         let turn = request.turn.saturating_add(1);
         self.tell(AgentEvent::TurnStart { turn });
+        let hold = match self.reserve(&mut request).await? {
+            Ok(hold) => hold,
+            Err(outcome) => return Ok(Some(outcome)),
+        };
+        let heard = Mutex::new(Heard::default());
+        let answer = self.ask(&request, &heard).await;
+        let mut heard = heard.into_inner().unwrap_or_else(PoisonError::into_inner);
+        match &answer {
+            Err(_) => heard.give_up(),
+            Ok(Err(error)) => heard.fail(error),
+            Ok(Ok(reply)) => self.learn_prompt(&hold, reply.usage.prompt_tokens()),
+        }
+        self.lose(heard, hold.prompt)?;
+        let out_of_time = hold.out_of_time();
+        let taken = match answer {
+            Err(Stopped::Cancelled) => Ok(Taken::End(RunOutcome::Cancelled)),
+            // Where the run's own time is up, the machine says so.
+            Err(Stopped::OutOfTime) if self.own_time_left().is_zero() => Ok(Taken::GoOn),
+            Err(Stopped::OutOfTime) => Ok(Taken::End(out_of_time)),
+            Ok(Err(error)) => Ok(self.failed(&error)),
+            Ok(Ok(reply)) => self.take(turn, reply),
+        };
+        // What was used is settled whatever became of the turn.
+        let left = self.settle(hold, 0).await;
+        match taken? {
+            Taken::GoOn => left.map(|_| None),
+            Taken::End(outcome) => left.map(|_| Some(outcome)),
+            Taken::Turn(stop_reason) => {
+                self.tell(AgentEvent::Usage {
+                    turn,
+                    stop_reason,
+                    spent: self.run.spent().clone(),
+                    left: left?,
+                });
+                Ok(None)
+            }
+        }
+    }
+
+    /// Asks the model, for as long as the budgets allow.
+    async fn ask(&self, request: &ModelRequest, heard: &Mutex<Heard>) -> Answer {
         let coming = Mutex::new(clean::Turn::new(&self.agent.redaction, &self.agent.likely));
         let coming = || coming.lock().unwrap_or_else(PoisonError::into_inner);
         let (provider, model) = (self.agent.model.provider(), self.agent.model.id());
@@ -29,35 +91,32 @@ impl Session<'_> {
             if let ModelEvent::Retry { .. } = event {
                 self.agent.metrics.retried(provider, model);
             }
+            heard
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .hear(&event);
             let told = coming().take(event);
             told.into_iter().for_each(|event| self.tell(event));
         };
-        let asked = timeout(self.time_left(), self.agent.model.stream(&request, &sink));
+        let asked = timeout(self.time_left(), self.agent.model.stream(request, &sink));
         let answer = tokio::select! {
-            () = self.context.cancel.cancelled() => None,
-            answer = asked => Some(answer),
+            () = self.context.cancel.cancelled() => Err(Stopped::Cancelled),
+            answer = asked => answer.map_err(|_| Stopped::OutOfTime),
         };
         let held = coming().finish();
         held.into_iter().for_each(|event| self.tell(event));
-        let Some(answer) = answer else {
-            return Ok(Some(RunOutcome::Cancelled));
-        };
-        match answer {
-            // The time is up, and the machine says so.
-            Err(_) => Ok(None),
-            Ok(Err(error)) => Ok(self.failed(&error)),
-            Ok(Ok(reply)) => self.take(turn, reply),
-        }
+        answer
     }
 
-    fn take(&mut self, turn: u32, mut reply: Reply) -> Result<Option<RunOutcome>, AgentError> {
+    fn take(&mut self, turn: u32, mut reply: Reply) -> Result<Taken, AgentError> {
         reply.cost_micro_usd = self.cost(&reply);
         for likely in clean::reply(&self.agent.likely, &mut reply) {
             self.tell(AgentEvent::LikelySecret { turn, likely });
         }
         let stop_reason = reply.stop_reason.as_ref().map(|r| r.as_str().to_owned());
         if let Err(error) = self.run.on_reply(reply.clone()) {
-            return Ok(Some(RunOutcome::Failed {
+            self.refuse(&reply)?;
+            return Ok(Taken::End(RunOutcome::Failed {
                 code: toolcell::ErrorKind::Unavailable,
                 message: error.to_string(),
             }));
@@ -65,12 +124,20 @@ impl Session<'_> {
         let time_ms = self.time_ms();
         self.write(&Record::Reply { time_ms, reply })?;
         self.run.set_time(self.time());
-        self.tell(AgentEvent::Usage {
-            turn,
-            stop_reason,
-            spent: self.run.spent().clone(),
-        });
-        Ok(None)
+        Ok(Taken::Turn(stop_reason))
+    }
+
+    /// Counts a turn that makes no sense: it is paid for, and no part of the run.
+    fn refuse(&mut self, reply: &Reply) -> Result<(), AgentError> {
+        let (usage, cost_micro_usd) = (reply.usage.clone(), reply.cost_micro_usd);
+        self.run.on_lost(&usage, cost_micro_usd);
+        let time_ms = self.time_ms();
+        self.write(&Record::Lost {
+            time_ms,
+            usage,
+            cost_micro_usd,
+        })?;
+        Ok(())
     }
 
     /// What a turn cost, where the price of who answered is known.
@@ -87,12 +154,12 @@ impl Session<'_> {
         Some(price.cost_micro_usd(&reply.usage))
     }
 
-    fn failed(&mut self, error: &ModelError) -> Option<RunOutcome> {
+    fn failed(&mut self, error: &ModelError) -> Taken {
         if let Some(message) = error.context_overflow() {
             self.run.on_context_overflow(message.to_owned());
-            return None;
+            return Taken::GoOn;
         }
-        Some(RunOutcome::Failed {
+        Taken::End(RunOutcome::Failed {
             code: error.code(),
             message: error.to_string(),
         })

@@ -254,10 +254,13 @@ async fn a_purse_takes_from_all_or_from_none() {
     let hands = Hands::at(NOON);
     let ledger = Arc::new(MemoryLedger::new(Arc::new(hands)));
     let (agent, tenant) = (Scope::agent("a"), Scope::tenant("t"));
-    let purse = Purse::new(Arc::clone(&ledger) as Arc<dyn Ledger>)
-        .with(agent.clone(), allowed(Period::Day, 100))
-        .with(tenant.clone(), allowed(Period::Month, 50))
-        .with(Scope::tenant("unbounded"), Vec::new());
+    let shared = Shared {
+        ledger: Arc::clone(&ledger) as Arc<dyn Ledger>,
+        agent: "a".into(),
+        of_agent: allowed(Period::Day, 100),
+        of_tenant: allowed(Period::Month, 50),
+    };
+    let purse = shared.purse(Some(&toolcell::TenantId::new("t")));
     let refused = exceeded(purse.reserve(tokens(60), MINUTE).await);
     assert_eq!(
         (refused.scope, refused.per),

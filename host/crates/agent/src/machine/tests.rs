@@ -44,6 +44,14 @@ fn ended(run: &Run) -> RunOutcome {
     }
 }
 
+/// The budget that ended the run, its limit and what was spent of it.
+fn used_up(run: &Run) -> (BudgetKind, u64, u64) {
+    match ended(run) {
+        RunOutcome::BudgetExceeded(it) => (it.budget, it.limit, it.spent),
+        other => panic!("{other}"),
+    }
+}
+
 #[test]
 fn a_run_begins_with_the_task_and_sorted_tools() {
     let request = request(&run());
@@ -158,10 +166,7 @@ fn a_paused_turn_is_sent_back_as_it_is() {
     }
     assert!(matches!(
         ended(&run),
-        RunOutcome::BudgetExceeded {
-            budget: BudgetKind::Turns,
-            ..
-        }
+        RunOutcome::BudgetExceeded(exceeded) if exceeded.budget == BudgetKind::Turns
     ));
 }
 
@@ -329,14 +334,7 @@ fn every_budget_is_reached() {
             price,
             ..settings()
         });
-        assert_eq!(
-            ended(&run),
-            RunOutcome::BudgetExceeded {
-                budget,
-                limit,
-                used
-            }
-        );
+        assert_eq!(used_up(&run), (budget, limit, used));
     }
     // The default, too, is finite.
     let (run, _) = ask_on(settings());
@@ -360,14 +358,7 @@ fn a_turn_with_more_calls_than_are_left_is_not_run_at_all() {
     let calls = ["t1", "t2", "t3"].map(|id| tool_use(id, "a", json!({ "id": id })));
     run.on_reply(reply(StopReason::ToolUse, calls.into()))
         .unwrap();
-    assert_eq!(
-        ended(&run),
-        RunOutcome::BudgetExceeded {
-            budget: BudgetKind::Calls,
-            limit: 2,
-            used: 3
-        }
-    );
+    assert_eq!(used_up(&run), (BudgetKind::Calls, 2, 3));
     // With a larger budget it goes on where it stopped.
     run.change_settings(settings());
     assert_eq!(waiting(&run).len(), 3);

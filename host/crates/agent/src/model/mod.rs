@@ -118,6 +118,12 @@ pub trait ModelProvider: Send + Sync {
         Account::default()
     }
 
+    /// The other models that may answer in this one's place, each as `provider:model`. A budget reckons with the dearest of
+    /// them, so what stands in front of a model has to pass on what it says.
+    fn others(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Asks for one turn. What speaks to a server asks it once: [`Resilient`] tries again.
     ///
     /// # Errors
@@ -156,6 +162,10 @@ impl<M: ModelProvider + ?Sized> ModelProvider for Arc<M> {
 
     fn account(&self) -> Account {
         (**self).account()
+    }
+
+    fn others(&self) -> Vec<String> {
+        (**self).others()
     }
 
     fn stream<'a>(

@@ -320,6 +320,10 @@ impl<M: ModelProvider> ModelProvider for Resilient<M> {
         self.model.account()
     }
 
+    fn others(&self) -> Vec<String> {
+        self.model.others()
+    }
+
     fn stream<'a>(
         &'a self,
         request: &'a ModelRequest,

@@ -42,6 +42,14 @@ impl Resumed {
                 self.run.on_reply(reply)?;
                 time = Some(time_ms);
             }
+            Record::Lost {
+                time_ms,
+                usage,
+                cost_micro_usd,
+            } => {
+                self.run.on_lost(&usage, cost_micro_usd);
+                time = Some(time_ms);
+            }
             Record::ToolStart { id, tool, .. } => {
                 self.interrupted.insert(id);
                 if !self.called.contains(&tool) {

@@ -208,11 +208,8 @@ async fn time_counts_over_all_sessions() {
     let report = agent.resume(&path, &RunContext::default()).await.unwrap();
     assert!(
         matches!(
-            report.outcome,
-            RunOutcome::BudgetExceeded {
-                budget: crate::BudgetKind::Time,
-                ..
-            }
+            &report.outcome,
+            RunOutcome::BudgetExceeded(it) if it.budget == crate::BudgetKind::Time
         ),
         "{report:?}"
     );

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use toolcell::{CallId, ErrorKind};
 use toolcell_agent::{
     Agent, AgentBuilder, AgentError, Budget, RunContext, RunOutcome, RunReport, TranscriptError,
+    budget::Period,
 };
 
 use crate::{
@@ -193,8 +194,16 @@ fn outcome_failure(kind: ErrorKind, outcome: &RunOutcome, resume: Option<String>
     let (message, help) = match outcome {
         RunOutcome::Failed { message, .. } => (without_number(message), resume),
         RunOutcome::Cancelled => ("the run was interrupted".to_owned(), resume),
-        RunOutcome::BudgetExceeded { budget, .. } => {
-            let higher = resume.map(|resume| format!("{resume} --max-{budget} …"));
+        RunOutcome::BudgetExceeded(exceeded) => {
+            let budget = exceeded.budget;
+            let higher = match &exceeded.scope {
+                None => resume.map(|resume| format!("{resume} --max-{budget} …")),
+                Some(scope) => Some(format!(
+                    "raise {budget} of [budget.{}], or wait for the next {}",
+                    scope.kind.name(),
+                    exceeded.per.map_or("period", Period::name)
+                )),
+            };
             (outcome.to_string(), higher)
         }
         other => (other.to_string(), None),
@@ -388,6 +397,7 @@ pub(crate) fn failed(error: AgentError) -> Failure {
         AgentError::Transcript(error @ TranscriptError::Locked { .. }) => {
             Failure::new(ErrorKind::Busy, error.to_string())
         }
+        AgentError::Ledger(error) => crate::ledgers::failed(&error),
         error @ AgentError::Transcript(_) => Failure::usage(without_number(&error.to_string()))
             .help("nothing can go on from this transcript; begin a new run"),
         error => Failure::usage(error.to_string()),
