@@ -405,7 +405,7 @@ async fn a_model_that_fails_or_talks_nonsense_fails_the_run() {
     let cases = [
         (
             Err(ModelError::Truncated),
-            "unavailable: the answer was cut off: the stream ended before `message_stop`",
+            "unavailable: the answer was cut off: the stream ended before the turn did",
         ),
         (
             Ok(reply(StopReason::ToolUse, vec![])),

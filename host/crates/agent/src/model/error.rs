@@ -44,7 +44,7 @@ pub enum ModelError {
         request_id: Option<String>,
     },
     /// The stream ended before the turn did.
-    #[error("the answer was cut off: the stream ended before `message_stop`")]
+    #[error("the answer was cut off: the stream ended before the turn did")]
     Truncated,
     /// The connection broke in the middle of the stream.
     #[error("the connection broke in the middle of the answer: {0}")]
@@ -128,6 +128,18 @@ fn soon(left: &Duration) -> String {
     }
 }
 
+/// Words for a conversation that is too long for the model: OpenAI's, and llama.cpp's.
+const TOO_LONG_KINDS: [&str; 2] = ["context_length_exceeded", "exceed_context_size_error"];
+
+/// What servers say then that have no word for it: the Messages API, and vLLM and others.
+const TOO_LONG: [&str; 5] = [
+    "prompt is too long",
+    "exceed context limit",
+    "maximum context length",
+    "context length exceeded",
+    "exceeds the available context size",
+];
+
 impl ModelError {
     /// The stable code.
     pub fn code(&self) -> ErrorKind {
@@ -158,13 +170,13 @@ impl ModelError {
     pub fn context_overflow(&self) -> Option<&str> {
         match self {
             Self::Http {
-                status: 400,
+                status: 400 | 422 | 500,
+                kind,
                 message,
                 ..
-            } => ["prompt is too long", "exceed context limit"]
-                .iter()
-                .any(|words| message.contains(words))
-                .then_some(message),
+            } => (TOO_LONG_KINDS.contains(&kind.as_str())
+                || TOO_LONG.iter().any(|words| message.contains(words)))
+            .then_some(message),
             // The conversation is too long in bytes rather than in tokens.
             Self::Http {
                 status: 413,

@@ -1,5 +1,7 @@
 //! One HTTP exchange with a model's server: the request, and what its answer means before a stream begins.
 
+mod said;
+
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
@@ -12,6 +14,8 @@ use serde_json::Value;
 use sse_stream::SseByteStream;
 use tokio::time::{Instant, timeout, timeout_at};
 use url::{Host, Url};
+
+pub(crate) use said::said;
 
 use super::{ApiKey, ModelError, ModelEvent, ModelSink, RateLimits, TimeoutKind, limits};
 use crate::wire::Reply;
@@ -326,7 +330,9 @@ impl Head {
         Self {
             status: response.status().as_u16(),
             content_type: header("content-type").unwrap_or("").to_ascii_lowercase(),
-            request_id: header("request-id").map(str::to_owned),
+            request_id: header("request-id")
+                .or_else(|| header("x-request-id"))
+                .map(str::to_owned),
             retry_after: limits::retry_after(headers, now),
             limits: RateLimits::of(headers, now),
             should_retry: header("x-should-retry").and_then(|text| text.parse().ok()),
@@ -336,8 +342,7 @@ impl Head {
     fn error(self, expected: &str, body: &[u8]) -> ModelError {
         let body = String::from_utf8_lossy(body);
         let parsed: Value = serde_json::from_str(&body).unwrap_or(Value::Null);
-        let field = |key: &str| Some(parsed.get("error")?.get(key)?.as_str()?.to_owned());
-        let (kind, message) = (field("type"), field("message"));
+        let said::Said { kind, message } = said(&parsed);
         if self.status == 200 && kind.is_none() && message.is_none() {
             return ModelError::Protocol(format!(
                 "expected content type {expected}, got `{}`",

@@ -30,6 +30,8 @@ pub(crate) enum Answer {
     Bytes(Vec<u8>),
     /// These bytes, then silence for as long as the client waits.
     Stall(Vec<u8>),
+    /// These bytes, each in a packet of its own, then the end.
+    Bytewise(Vec<u8>),
 }
 
 pub(crate) struct Server {
@@ -99,6 +101,17 @@ where
         Answer::Stall(bytes) => {
             let _ = stream.write_all(&bytes).await;
             let _ = stream.read(&mut [0]).await;
+        }
+        Answer::Bytewise(bytes) => {
+            let _ = stream.set_nodelay(true);
+            for byte in bytes {
+                if stream.write_all(&[byte]).await.is_err() {
+                    return;
+                }
+                // Whoever reads it may have its turn.
+                tokio::task::yield_now().await;
+            }
+            let _ = stream.shutdown().await;
         }
     }
 }
@@ -190,4 +203,48 @@ pub(crate) fn turn(text: &str, tool: Option<(&str, &str)>) -> String {
             )
         })
         .collect()
+}
+
+/// Chunks of a chat completion as a stream of events, with its end.
+pub(crate) fn chunks(chunks: &[serde_json::Value]) -> String {
+    let events = chunks.iter().map(|chunk| format!("data: {chunk}\n\n"));
+    events.chain(["data: [DONE]\n\n".to_owned()]).collect()
+}
+
+/// One chunk with a delta of the only choice.
+pub(crate) fn delta(delta: &serde_json::Value) -> serde_json::Value {
+    chunk(delta, None)
+}
+
+/// One chunk of a chat completion.
+pub(crate) fn chunk(delta: &serde_json::Value, finish: Option<&str>) -> serde_json::Value {
+    serde_json::json!({
+        "id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1_795_000_000, "model": "gpt-6",
+        "choices": [{ "index": 0, "delta": delta, "logprobs": null, "finish_reason": finish }], "usage": null,
+    })
+}
+
+/// The chunks of a turn as OpenAI itself sends them: text, then perhaps a call, then the counts.
+pub(crate) fn chat_turn(text: &str, tool: Option<(&str, &str)>) -> String {
+    use serde_json::json;
+    let mut list = vec![
+        delta(&json!({ "role": "assistant", "content": "", "refusal": null })),
+        delta(&json!({ "content": text })),
+    ];
+    let call = |call: serde_json::Value| delta(&json!({ "tool_calls": [call] }));
+    let arguments = |part| call(json!({ "index": 0, "function": { "arguments": part } }));
+    if let Some((id, name)) = tool {
+        list.extend([
+            call(json!({ "index": 0, "id": id, "type": "function", "function": { "name": name, "arguments": "" } })),
+            arguments("{\"a\":"),
+            arguments("1}"),
+        ]);
+    }
+    let finish = tool.map_or("stop", |_| "tool_calls");
+    list.push(chunk(&json!({}), Some(finish)));
+    list.push(json!({
+        "id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1_795_000_000, "model": "gpt-6", "choices": [],
+        "usage": { "prompt_tokens": 9, "completion_tokens": 4, "total_tokens": 13 },
+    }));
+    chunks(&list)
 }

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::{
-    model::ModelError,
+    model::{ModelError, openai},
     wire::{Block, Message, ModelRequest, OutputFormat, Thinking, ToolChoice, TurnOptions},
 };
 
@@ -119,15 +119,22 @@ fn output_config(options: &TurnOptions) -> Option<Value> {
     (!config.is_empty()).then(|| config.into())
 }
 
-/// Models sometimes write blank text blocks, and the API refuses to take those back. They hold nothing, so they are
-/// left out of the request (and only there).
+/// The message without what the API refuses to take back: blank text, which models sometimes write and which holds
+/// nothing, and what only servers of another API understand. It is left out of the request, and only there.
 fn sendable(message: &Message) -> Option<Message> {
-    let blank = |block: &Block| matches!(block, Block::Text(text) if text.text.trim().is_empty());
     let content: Vec<Block> = message
         .content
         .iter()
-        .filter(|block| !blank(block))
-        .cloned()
+        .filter_map(|block| match block {
+            Block::Text(text) if text.text.trim().is_empty() => None,
+            Block::Other(value) if value.get(openai::OWN).is_some() => None,
+            Block::ToolUse(call) if call.extra.contains_key(openai::OWN) => {
+                let mut call = call.clone();
+                call.extra.remove(openai::OWN);
+                Some(Block::ToolUse(call))
+            }
+            block => Some(block.clone()),
+        })
         .collect();
     (!content.is_empty()).then(|| Message {
         content,

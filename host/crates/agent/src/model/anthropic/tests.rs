@@ -315,7 +315,7 @@ async fn a_stream_that_broke_off_is_asked_for_again() {
             broken("api_error"),
             "broke off with api_error: [redacted] is busy",
         ),
-        (start.to_owned(), "the stream ended before `message_stop`"),
+        (start.to_owned(), "the stream ended before the turn did"),
     ];
     for (events, expected) in cases {
         let server = Server::with(vec![stream(&events), stream(&whole)]).await;

@@ -102,3 +102,27 @@ fn sampling_is_refused_where_the_api_would_refuse_it() {
     request.options.sampling.seed = Some(1);
     assert!(messages_body(&request, old).is_err());
 }
+
+/// A conversation may have begun with a server of another API.
+#[test]
+fn what_only_another_api_understands_is_not_sent() {
+    let mut call = crate::wire::ToolUse {
+        id: "a".into(),
+        name: "read".into(),
+        input: json!({}),
+        extra: serde_json::Map::new(),
+    };
+    call.extra.insert("openai".into(), json!({ "extra": 1 }));
+    let thought = json!({ "type": "thinking", "thinking": "hm", "openai": "reasoning_content" });
+    let own = json!({ "type": "thinking", "thinking": "hm", "signature": "s" });
+    let content = vec![
+        Block::Other(thought),
+        Block::Other(own.clone()),
+        Block::ToolUse(call),
+    ];
+    let call = json!({ "type": "tool_use", "id": "a", "name": "read", "input": {} });
+    assert_eq!(
+        body(&request(vec![Message::assistant(content)]))["messages"][0]["content"],
+        json!([own, call])
+    );
+}
