@@ -41,7 +41,7 @@ pub use store::{Holdings, Store};
 
 /// How a cache keeps answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CacheSettings {
+pub struct CacheRules {
     /// How long an answer is kept. Default 24 hours.
     pub ttl: Duration,
     /// How many bytes a store in memory or on disk may take. A Redis server has a limit of its own. Default 256 MiB.
@@ -54,7 +54,7 @@ pub struct CacheSettings {
     pub rest: Duration,
 }
 
-impl Default for CacheSettings {
+impl Default for CacheRules {
     fn default() -> Self {
         Self {
             ttl: Duration::from_secs(24 * 3600),
@@ -66,7 +66,7 @@ impl Default for CacheSettings {
     }
 }
 
-impl CacheSettings {
+impl CacheRules {
     /// The largest answer that is kept, in bytes.
     pub fn entry_bytes(&self) -> u64 {
         self.entry.min(self.size / 4)
@@ -118,7 +118,7 @@ type Tell = Arc<dyn Fn(&str) + Send + Sync>;
 /// Answers that are kept, and what they were good for. Clones of its `Arc` are one cache: all agents of a process share it.
 pub struct ResponseCache {
     store: Store,
-    settings: CacheSettings,
+    settings: CacheRules,
     shared: Option<SharedKey>,
     clock: Clock,
     tell: Tell,
@@ -150,7 +150,7 @@ impl ResponseCache {
     /// A cache over a store. `clock` tells the wall clock time.
     pub fn new(
         store: Store,
-        settings: CacheSettings,
+        settings: CacheRules,
         clock: impl Fn() -> SystemTime + Send + Sync + 'static,
     ) -> Self {
         Self {

@@ -27,7 +27,7 @@ pub mod transcript;
 pub mod wire;
 
 pub use budget::{Budget, BudgetKind, Spent};
-pub use cache::{CacheSettings, ResponseCache};
+pub use cache::{CacheRules, ResponseCache};
 pub use catalog::{Catalog, ModelInfo, Price};
 pub use driver::{Agent, AgentBuilder, AgentError, RunContext, RunReport};
 pub use event::{AgentEvent, AgentSink};

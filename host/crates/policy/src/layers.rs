@@ -5,8 +5,8 @@ mod problems;
 use std::sync::Arc;
 
 use crate::{
-    Effect, EgressPolicy, Layer, Limits, LockedPackage, Manifest, ModelSettings, Origin, Policy,
-    Problem, Rule, SharedLimits, UnknownSecrets,
+    CacheSettings, Effect, EgressPolicy, Layer, Limits, LockedPackage, Manifest, ModelSettings,
+    Origin, Policy, Problem, RetentionSettings, Rule, SharedLimits, UnknownSecrets,
     policy::{Settings, ToolPolicy},
     secrets::{DEFAULT_ARGUMENTS, DEFAULT_COMBINE},
 };
@@ -199,6 +199,16 @@ impl Layers {
     /// lists tools has no say in it.
     pub fn model(&self) -> ModelSettings {
         self.settings(|settings| settings.model.as_ref())
+    }
+
+    /// Whether and where answers of models are kept, as [`model`](Self::model) is decided.
+    pub fn cache(&self) -> CacheSettings {
+        self.settings(|settings| settings.cache.as_ref())
+    }
+
+    /// What is kept of runs and for how long, as [`model`](Self::model) is decided.
+    pub fn retention(&self) -> RetentionSettings {
+        self.settings(|settings| settings.retention.as_ref())
     }
 
     /// What the highest file says that has a table, where files below the highest one that lists tools have no say.

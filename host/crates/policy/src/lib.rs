@@ -98,6 +98,10 @@ pub use manifest::{
 };
 pub use net::{Endpoint, HostPattern, Method, NetScope, PathPattern, Scheme};
 pub use policy::{
+    CACHE_BYTES, CacheSettings, CacheStore, MAX_CACHE_TTL, RETENTION_AGE, RETENTION_BYTES,
+    Retention, RetentionSettings, format_age, parse_age,
+};
+pub use policy::{
     CallGrant, Clock, EnvGrant, FileGrant, Isolation, MAX_CA_FILES, MAX_EXPECTATIONS,
     MAX_HEADER_FORMAT_BYTES, MAX_OAUTH_SCOPES, MAX_OUTPUT_TOKENS, MAX_POLICY_BYTES,
     MAX_POLICY_TOOLS, MAX_REDIRECTS, MAX_SECRETS, ModelSettings, NetGrant, Origin, Policy, Random,

@@ -25,6 +25,10 @@ pub(crate) use labels::ToolLabels;
 pub use secret::{MAX_HEADER_FORMAT_BYTES, MAX_OAUTH_SCOPES, MAX_SECRETS};
 pub(crate) use secret::{WrittenSecret, suggestion};
 pub(crate) use settings::Settings;
+pub use settings::{
+    CACHE_BYTES, CacheSettings, CacheStore, MAX_CACHE_TTL, RETENTION_AGE, RETENTION_BYTES,
+    Retention, RetentionSettings, format_age, parse_age,
+};
 pub use settings::{MAX_OUTPUT_TOKENS, ModelSettings};
 pub use tool::MAX_REDIRECTS;
 
@@ -264,6 +268,12 @@ impl Policy {
         if let Some(egress) = &mut self.egress {
             egress.base = Some(base.clone());
         }
+        if let Some(cache) = &mut self.settings.cache {
+            cache.set_base(&base);
+        }
+        if let Some(retention) = &mut self.settings.retention {
+            retention.base = Some(base.clone());
+        }
         self.base = Some(base);
         self
     }
@@ -354,6 +364,10 @@ impl Policy {
         if let Some(rule) = self.egress.as_mut().and_then(|it| it.rule.as_mut()) {
             set(rule);
         }
+        let settings = &mut self.settings;
+        let cache = settings.cache.as_mut().and_then(|it| it.rule.as_mut());
+        let retention = settings.retention.as_mut().and_then(|it| it.rule.as_mut());
+        cache.into_iter().chain(retention).for_each(set);
         [&mut self.limits, &mut self.session, &mut self.host]
             .into_iter()
             .flat_map(|limits| &mut limits.0)

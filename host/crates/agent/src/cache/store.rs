@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::disk::Disk;
 #[cfg(feature = "cache-redis")]
 use super::redis::{Redis, RedisUrl};
-use super::{CacheError, CacheSettings, Counts, Key, memory::Memory};
+use super::{CacheError, CacheRules, Counts, Key, memory::Memory};
 
 /// What a store holds. What is absent cannot be told.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -34,7 +34,7 @@ enum Kind {
 
 impl Store {
     /// In the memory of this process. `counts` is a file that outlives it, with what the store was good for.
-    pub fn memory(settings: &CacheSettings, counts: Option<PathBuf>) -> Self {
+    pub fn memory(settings: &CacheRules, counts: Option<PathBuf>) -> Self {
         Self(Kind::Memory(Memory::new(
             settings.size,
             settings.ttl,
@@ -44,7 +44,7 @@ impl Store {
 
     /// In a file, which several processes may use.
     #[cfg(feature = "cache-disk")]
-    pub fn disk(settings: &CacheSettings, path: PathBuf) -> Self {
+    pub fn disk(settings: &CacheRules, path: PathBuf) -> Self {
         Self(Kind::Disk(Disk::new(path, settings.size, settings.wait)))
     }
 
@@ -55,7 +55,7 @@ impl Store {
     /// [`CacheError::Redis`] when no client can be made of that.
     #[cfg(feature = "cache-redis")]
     pub fn redis(
-        settings: &CacheSettings,
+        settings: &CacheRules,
         url: RedisUrl,
         authorities: Option<Vec<u8>>,
     ) -> Result<Self, CacheError> {

@@ -1,12 +1,15 @@
 //! Limits, and what holds for all packages.
 
 use super::{Changes, Direction, Side};
-use crate::{Effect, EgressPolicy, Layers, Limits, Rule, SharedLimits, limits::WrittenLimits};
+use crate::{
+    CacheStore, Effect, EgressPolicy, Layers, Limits, Rule, SharedLimits, limits::WrittenLimits,
+};
 
 pub(super) fn compare(changes: &mut Changes, old: &Layers, new: &Layers) {
     words(changes, old, new);
     egress(changes, &old.egress(), &new.egress());
     rules(changes, old, new);
+    kept(changes, old, new);
     if old.audit_path() != new.audit_path() {
         let text = "the audit log goes to another place";
         changes.add(Direction::Changed, text, (None, None));
@@ -199,6 +202,31 @@ fn words(changes: &mut Changes, old: &Layers, new: &Layers) {
             (Some(&before), Some(&after)),
         );
     }
+}
+
+/// Where answers of models lie: whoever can write there can have a model say anything.
+fn kept(changes: &mut Changes, old: &Layers, new: &Layers) {
+    let (was, is) = (old.cache(), new.cache());
+    let place = |it: &crate::CacheSettings| (it.store.clone(), it.key.clone(), it.ca.clone());
+    if place(&was) == place(&is) {
+        return;
+    }
+    let rules = (was.rule.as_ref(), is.rule.as_ref());
+    let (direction, text) = match &is.store {
+        None | Some(CacheStore::Off) => (
+            Direction::Narrowed,
+            "answers of models are not kept".to_owned(),
+        ),
+        Some(store @ CacheStore::Redis(_)) => (
+            Direction::Widened,
+            format!("answers of models are kept at {store}, and taken from there"),
+        ),
+        Some(store) => (
+            Direction::Changed,
+            format!("answers of models are kept: {store}"),
+        ),
+    };
+    changes.add(direction, text, rules);
 }
 
 fn egress(changes: &mut Changes, old: &EgressPolicy, new: &EgressPolicy) {

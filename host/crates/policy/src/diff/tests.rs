@@ -331,6 +331,31 @@ fn what_holds_for_all_is_told_once() {
 }
 
 #[test]
+fn where_answers_of_models_lie_is_told() {
+    let table = |store: &str| format!("[cache]\nstore = \"{store}\"\nttl = \"1h\"\n");
+    for (old, new, says) in [
+        (
+            "off",
+            "redis://h",
+            "widened: answers of models are kept at redis://h, and taken from there",
+        ),
+        (
+            "redis://h",
+            "off",
+            "narrowed: answers of models are not kept",
+        ),
+        (
+            "off",
+            "memory",
+            "changed: answers of models are kept: memory",
+        ),
+    ] {
+        assert_eq!(told(&table(old), &table(new)), [says]);
+    }
+    assert!(told(&table("disk"), &table("disk")).is_empty());
+}
+
+#[test]
 fn lines_are_named_where_there_are_any() {
     let old = "[tool.github]\nnet = [{ to = \"https://a.b\", approve = \"ask\" }]\nlimits = { time = \"1s\" }\n";
     let new = "[default.limits]\ntime = \"2s\"\n[tool.github]\nnet = [{ to = \"https://a.b\" }]\n";

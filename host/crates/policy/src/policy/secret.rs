@@ -203,7 +203,7 @@ fn source(reader: &mut Reader<'_>, section: &Section<'_>) -> Given<SecretSource>
 }
 
 /// A source that holds a value: `env:NAME`, `file:PATH`, `keyring:NAME` or `vault:NAME`.
-fn stored(reader: &mut Reader<'_>, entry: &Entry<'_>) -> Option<SecretSource> {
+pub(super) fn stored(reader: &mut Reader<'_>, entry: &Entry<'_>) -> Option<SecretSource> {
     const KINDS: [&str; 4] = ["env", "file", "keyring", "vault"];
     let Some(text) = reader.string(entry) else {
         reader.hide(entry.node.span());

@@ -3,14 +3,20 @@
 //! Of several files the highest that has a table decides about it, and a file below the highest one that lists tools has
 //! no say: [`Layers::settings`](crate::Layers).
 
+mod cache;
 mod model;
+mod retention;
 
 use crate::{
     print::Table,
     reader::{Entry, Reader, Section},
 };
 
+pub use cache::{CACHE_BYTES, CacheSettings, CacheStore, MAX_CACHE_TTL};
 pub use model::{MAX_OUTPUT_TOKENS, ModelSettings};
+pub use retention::{
+    RETENTION_AGE, RETENTION_BYTES, Retention, RetentionSettings, format_age, parse_age,
+};
 
 /// One table.
 trait SettingsTable: Sized {
@@ -28,19 +34,29 @@ trait SettingsTable: Sized {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Settings {
     pub(crate) model: Option<ModelSettings>,
+    pub(crate) cache: Option<CacheSettings>,
+    pub(crate) retention: Option<RetentionSettings>,
 }
 
 /// The names of the tables.
-pub(super) const KEYS: [&str; 1] = [ModelSettings::KEY];
+pub(super) const KEYS: [&str; 3] = [
+    ModelSettings::KEY,
+    CacheSettings::KEY,
+    RetentionSettings::KEY,
+];
 
 pub(super) fn read(reader: &mut Reader<'_>, root: &Section<'_>) -> Settings {
     Settings {
         model: table(reader, root),
+        cache: table(reader, root),
+        retention: table(reader, root),
     }
 }
 
 pub(super) fn print(settings: &Settings, root: &mut Table) {
     put(root, settings.model.as_ref());
+    put(root, settings.cache.as_ref());
+    put(root, settings.retention.as_ref());
 }
 
 fn table<T: SettingsTable>(reader: &mut Reader<'_>, root: &Section<'_>) -> Option<T> {

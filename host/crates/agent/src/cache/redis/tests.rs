@@ -9,7 +9,7 @@ use toolcell::Secret;
 
 use super::*;
 use crate::{
-    cache::{CacheSettings, ResponseCache, SharedKey, Store},
+    cache::{CacheRules, ResponseCache, SharedKey, Store},
     testing::{redis::RedisServer, reply},
     wire::{Block, StopReason},
 };
@@ -33,7 +33,7 @@ async fn raw(server: &RedisServer) -> redis::aio::MultiplexedConnection {
 }
 
 /// A cache of one host, and what it told.
-fn host(url: &str, settings: &CacheSettings) -> (ResponseCache, Arc<Mutex<Vec<String>>>) {
+fn host(url: &str, settings: &CacheRules) -> (ResponseCache, Arc<Mutex<Vec<String>>>) {
     let store = Store::redis(settings, RedisUrl::parse(url).unwrap(), None).unwrap();
     let told: Arc<Mutex<Vec<String>>> = Arc::default();
     let into = Arc::clone(&told);
@@ -103,7 +103,7 @@ async fn what_somebody_else_put_there_is_no_answer() {
     let Some(server) = RedisServer::start(&[]) else {
         return;
     };
-    let settings = CacheSettings::default();
+    let settings = CacheRules::default();
     let (cache, told) = host(&server.url(), &settings);
     let mut others = raw(&server).await;
     assert!(cache.put(&key(1), &entry(&cache, "true")).await);
@@ -131,7 +131,7 @@ async fn with_a_shared_key_nobody_without_it_can_plant_an_answer() {
     let Some(server) = RedisServer::start(&[]) else {
         return;
     };
-    let settings = CacheSettings::default();
+    let settings = CacheRules::default();
     let shared = |secret: &str| SharedKey::new(&Secret::new(secret).unwrap());
     let with = |secret| host(&server.url(), &settings).0.with_key(shared(secret));
     let (planter, _) = host(&server.url(), &settings);
@@ -165,9 +165,9 @@ async fn a_server_that_goes_away_is_told_once_and_comes_back() {
     let Some(mut server) = RedisServer::start(&[]) else {
         return;
     };
-    let settings = CacheSettings {
+    let settings = CacheRules {
         rest: Duration::ZERO,
-        ..CacheSettings::default()
+        ..CacheRules::default()
     };
     let (cache, told) = host(&server.url(), &settings);
     assert!(cache.put(&key(1), &entry(&cache, "a")).await);
@@ -197,9 +197,9 @@ async fn a_server_that_goes_away_is_told_once_and_comes_back() {
 
 #[tokio::test]
 async fn after_a_failure_the_server_is_left_alone_for_a_while() {
-    let settings = CacheSettings {
+    let settings = CacheRules {
         rest: Duration::from_secs(3600),
-        ..CacheSettings::default()
+        ..CacheRules::default()
     };
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -230,7 +230,7 @@ async fn a_server_that_never_answers_is_waited_for_no_longer_than_a_command_may_
             held.push(stream);
         }
     });
-    let (cache, told) = host(&format!("redis://{address}"), &CacheSettings::default());
+    let (cache, told) = host(&format!("redis://{address}"), &CacheRules::default());
     assert!(cache.get(&key(1)).await.is_none());
     let told = told.lock().unwrap().join("\n");
     assert!(
@@ -247,7 +247,7 @@ async fn a_password_is_asked_for_and_never_shown() {
         return;
     };
     let encoded: String = url::form_urlencoded::byte_serialize(PASSWORD.as_bytes()).collect();
-    let settings = CacheSettings::default();
+    let settings = CacheRules::default();
     let (cache, _) = host(&format!("{}?pass={encoded}", server.url()), &settings);
     assert!(cache.put(&key(1), &entry(&cache, "a")).await);
     assert!(!format!("{cache:?}").contains("k3y"), "{cache:?}");

@@ -13,7 +13,7 @@ use toolcell::{Secret, TenantId};
 use super::*;
 use crate::{
     Catalog,
-    cache::{CacheSettings, Counts, Store},
+    cache::{CacheRules, Counts, Store},
     model::ModelEvent,
     testing::{reply, tool_use},
     wire::{Message, StopReason, TurnOptions},
@@ -66,7 +66,7 @@ impl Hands {
     }
 }
 
-fn cache(settings: &CacheSettings, hands: &Hands) -> Arc<ResponseCache> {
+fn cache(settings: &CacheRules, hands: &Hands) -> Arc<ResponseCache> {
     let hands = hands.clone();
     let store = Store::memory(settings, None);
     Arc::new(ResponseCache::new(store, settings.clone(), move || {
@@ -75,7 +75,7 @@ fn cache(settings: &CacheSettings, hands: &Hands) -> Arc<ResponseCache> {
 }
 
 fn usual() -> Arc<ResponseCache> {
-    cache(&CacheSettings::default(), &Hands::default())
+    cache(&CacheRules::default(), &Hands::default())
 }
 
 struct Asked {
@@ -231,7 +231,7 @@ async fn another_request_and_another_tenant_are_asked_for_themselves() {
 
 #[tokio::test]
 async fn an_answer_ends_when_its_time_is_over() {
-    let (settings, hands) = (CacheSettings::default(), Hands::default());
+    let (settings, hands) = (CacheRules::default(), Hands::default());
     let cache = cache(&settings, &hands);
     let model = in_front(&cache, numbered);
     model.ask(&request("hi")).await.unwrap();
@@ -405,9 +405,9 @@ async fn a_request_that_is_given_up_hands_its_place_on() {
 
 #[tokio::test]
 async fn a_store_has_an_end() {
-    let settings = CacheSettings {
+    let settings = CacheRules {
         size: 20_000,
-        ..CacheSettings::default()
+        ..CacheRules::default()
     };
     let cache = cache(&settings, &Hands::default());
     let long = |bytes: usize| {
