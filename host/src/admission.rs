@@ -278,6 +278,21 @@ impl Admission {
         self.lock().report()
     }
 
+    /// Says what is going on for as long as the host lives, and does not keep it alive.
+    pub(crate) fn watched(
+        &self,
+    ) -> impl Fn() -> Option<AdmissionReport> + Clone + Send + Sync + 'static {
+        let state = Arc::downgrade(&self.state);
+        move || {
+            Some(
+                Self {
+                    state: state.upgrade()?,
+                }
+                .report(),
+            )
+        }
+    }
+
     fn place(&self, tool: &str, session: Option<&SessionId>) -> Place {
         Place {
             admission: self.clone(),

@@ -43,6 +43,7 @@ use crate::{
     engine::Engines,
     registry::{Registry, Tool},
     secrets::{Keeper, Redaction, Weakness},
+    telemetry::Metrics,
 };
 
 /// Runs tools. Cloning it is cheap, and all clones are one host.
@@ -70,6 +71,7 @@ struct Shared {
     likely: LikelySecrets,
     isolating: Isolating,
     registry: Registry,
+    metrics: Metrics,
 }
 
 /// What is known of a tool without running it.

@@ -1,10 +1,17 @@
 //! Every span, attribute and event name of toolcell, in one place, since the conventions behind them still move: they
 //! follow the OpenTelemetry conventions for generative AI, and `toolcell.*` where those have no word.
 //!
-//! toolcell emits `tracing` spans and events; which of them go where is for the embedder's subscriber to say. No
-//! attribute holds a tool's input, its output or a path of the host.
+//! toolcell emits `tracing` spans and events, and figures through the meter that its embedder gives it; which of them go
+//! where is for the embedder to say. No attribute holds a tool's input, its output or a path of the host, and no label of
+//! a figure a word that a model chose.
+
+mod info;
+mod metrics;
 
 use tracing::{Span, field::Empty, info_span};
+
+pub use info::{MetricInfo, MetricKind, OPERATION_SECONDS};
+pub(crate) use metrics::{Metrics, watch};
 
 use crate::{CallId, ToolResult};
 
@@ -16,8 +23,10 @@ pub const OPERATION_NAME: &str = "gen_ai.operation.name";
 pub const TOOL_NAME: &str = "gen_ai.tool.name";
 /// The call's id.
 pub const TOOL_CALL_ID: &str = "gen_ai.tool.call.id";
-/// `extension`: in the conventions' words, a tool that is run on the side of the agent.
+/// [`TOOL_TYPE_VALUE`].
 pub const TOOL_TYPE: &str = "gen_ai.tool.type";
+/// In the conventions' words, a tool that is run on the side of the agent.
+pub const TOOL_TYPE_VALUE: &str = "extension";
 /// The code of the error a call ended in; absent for an answer.
 pub const ERROR_TYPE: &str = "error.type";
 /// The name of the package that the tool belongs to.
@@ -37,6 +46,93 @@ pub const REQUESTS: &str = "toolcell.usage.requests";
 /// How many refused accesses a result lists.
 pub const DENIALS: &str = "toolcell.denials";
 
+/// How a call ended: `ok`, or the code of its error.
+pub const OUTCOME: &str = "toolcell.outcome";
+/// What a refused access was about: `files`, `net`, `tools`, `secrets`, `approve` or `combine`.
+pub const CAPABILITY: &str = "toolcell.capability";
+/// What a person said: `allow` or `deny`; `nobody` where none could be asked, `full` where too many questions were open.
+pub const ANSWER: &str = "toolcell.approval.answer";
+/// The value of a label for what has no name of the operator's: a tool that is not there.
+pub const OTHER: &str = "_other";
+
+/// How long calls took.
+pub const EXECUTE_TOOL_DURATION: MetricInfo = MetricInfo::histogram(
+    "gen_ai.execute_tool.duration",
+    "s",
+    "How long calls of tools took, waiting for a place and for a person included",
+    &[TOOL_NAME, TOOL_TYPE, ERROR_TYPE],
+    OPERATION_SECONDS,
+);
+/// How many calls there were.
+pub const TOOL_CALLS: MetricInfo = MetricInfo::counter(
+    "toolcell.tool.calls",
+    "{call}",
+    "Calls of tools that ended",
+    &[TOOL_NAME, OUTCOME],
+);
+/// How many accesses were refused.
+pub const TOOL_DENIALS: MetricInfo = MetricInfo::counter(
+    "toolcell.tool.denials",
+    "{denial}",
+    "Accesses that were refused to tools",
+    &[TOOL_NAME, CAPABILITY],
+);
+/// How many questions to a person there were.
+pub const APPROVALS: MetricInfo = MetricInfo::counter(
+    "toolcell.approvals",
+    "{question}",
+    "Questions for a person's consent that came up",
+    &[TOOL_NAME, ANSWER],
+);
+/// How many calls run.
+pub const ADMISSION_RUNNING: MetricInfo = MetricInfo::gauge(
+    "toolcell.admission.running",
+    "{call}",
+    "Calls that run, those that tools make included",
+    &[],
+);
+/// How many calls wait.
+pub const ADMISSION_WAITING: MetricInfo = MetricInfo::gauge(
+    "toolcell.admission.waiting",
+    "{call}",
+    "Calls that wait for a free place: the depth of the queue",
+    &[],
+);
+/// How many questions are open.
+pub const ADMISSION_QUESTIONS: MetricInfo = MetricInfo::gauge(
+    "toolcell.admission.questions",
+    "{question}",
+    "Questions to a person that are open",
+    &[],
+);
+/// How many sessions there are.
+pub const ADMISSION_SESSIONS: MetricInfo = MetricInfo::gauge(
+    "toolcell.admission.sessions",
+    "{session}",
+    "Sessions that have calls, or a rate that is not whole again",
+    &[],
+);
+/// How many calls were turned away.
+pub const ADMISSION_TURNED_AWAY: MetricInfo = MetricInfo::counter(
+    "toolcell.admission.turned_away",
+    "{call}",
+    "Calls that were turned away as busy",
+    &[],
+);
+
+/// Every metric of a host, in the order of the documentation.
+pub const METRICS: &[MetricInfo] = &[
+    EXECUTE_TOOL_DURATION,
+    TOOL_CALLS,
+    TOOL_DENIALS,
+    APPROVALS,
+    ADMISSION_RUNNING,
+    ADMISSION_WAITING,
+    ADMISSION_QUESTIONS,
+    ADMISSION_SESSIONS,
+    ADMISSION_TURNED_AWAY,
+];
+
 /// How much of a tool's name is kept, in bytes: a model may ask for a name that no tool could have.
 const MAX_NAME_BYTES: usize = 128;
 
@@ -47,10 +143,12 @@ pub fn call_span(tool: &str, call_id: &CallId) -> Span {
         .unwrap_or_default();
     info_span!(
         EXECUTE_TOOL,
+        otel.name = format!("{EXECUTE_TOOL} {tool}"),
+        otel.status_code = Empty,
         { OPERATION_NAME } = EXECUTE_TOOL,
         { TOOL_NAME } = tool,
         { TOOL_CALL_ID } = call_id.as_str(),
-        { TOOL_TYPE } = "extension",
+        { TOOL_TYPE } = TOOL_TYPE_VALUE,
         { ERROR_TYPE } = Empty,
         { PACKAGE } = Empty,
         { RULE } = Empty,
@@ -67,6 +165,7 @@ pub fn call_span(tool: &str, call_id: &CallId) -> Span {
 pub fn record_result(span: &Span, result: &ToolResult) {
     if let Some(failure) = &result.failure {
         span.record(ERROR_TYPE, failure.kind.code());
+        span.record("otel.status_code", "error");
         if let Some(rule) = &failure.rule {
             span.record(RULE, rule.as_str());
         }
@@ -133,7 +232,7 @@ mod tests {
         let seen = seen.0.lock().unwrap();
         assert!(
             seen.iter()
-                .all(|(_, value)| value.len() <= MAX_NAME_BYTES + 2)
+                .all(|(_, value)| value.len() <= EXECUTE_TOOL.len() + 1 + MAX_NAME_BYTES + 2)
         );
     }
 

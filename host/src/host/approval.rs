@@ -109,6 +109,19 @@ impl Asking {
     /// Asks about one access, and records question and answer. Nobody to ask, or an audit log that takes no record,
     /// means no. So do too many open questions, of which this one is not asked then.
     pub(super) async fn ask(&self, access: &str, rule: &Rule) -> Answer {
+        let answer = self.put(access, rule).await;
+        let word = match answer {
+            Answer::Yes => "allow",
+            Answer::No => "deny",
+            Answer::Nobody => "nobody",
+            Answer::Full(_) => "full",
+            Answer::Broken(_) => return answer,
+        };
+        self.shared.metrics.asked(&self.tool, word);
+        answer
+    }
+
+    async fn put(&self, access: &str, rule: &Rule) -> Answer {
         let recording = &self.shared.recording;
         let rule = rule.to_string();
         let _open = match self.shared.admission.ask(self.caller()) {

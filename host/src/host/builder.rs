@@ -2,6 +2,7 @@
 
 use std::{path::PathBuf, sync::Arc};
 
+use opentelemetry::metrics::Meter;
 use toolcell_policy::{Isolation, Layers, Lock};
 
 use super::{
@@ -19,6 +20,7 @@ use crate::{
     engine::{EngineOptions, Engines},
     registry::Registry,
     secrets::{AnySecretStore, Keeper, Redaction, SecretStore, Weakness, Weaknesses},
+    telemetry,
     worker::{Pool, Workers},
 };
 
@@ -43,6 +45,7 @@ pub struct ToolHostBuilder {
     workers: Option<Workers>,
     isolation: Option<Isolation>,
     confinement: Option<ConfinementLevel>,
+    meter: Option<Meter>,
 }
 
 impl ToolHostBuilder {
@@ -162,6 +165,12 @@ impl ToolHostBuilder {
         self
     }
 
+    /// Where the figures of [`telemetry`](crate::telemetry) go. Default nowhere.
+    pub fn meter(mut self, meter: Meter) -> Self {
+        self.meter = Some(meter);
+        self
+    }
+
     /// The way out to the network, for tests: another resolver, other roots of trust.
     #[cfg(any(test, feature = "test-support"))]
     pub fn egress(mut self, options: EgressOptions) -> Self {
@@ -212,13 +221,17 @@ impl ToolHostBuilder {
         };
         let recording = Recording::new(self.audit, kept);
         recording.session(&self.layers)?;
+        let admission = Admission::new(
+            &self.layers.session_limits(),
+            &self.layers.host_limits(),
+            self.engine.concurrency,
+        );
+        if let Some(meter) = &self.meter {
+            telemetry::watch(meter, admission.watched());
+        }
         Ok(ToolHost {
             shared: Arc::new(Shared {
-                admission: Admission::new(
-                    &self.layers.session_limits(),
-                    &self.layers.host_limits(),
-                    self.engine.concurrency,
-                ),
+                admission,
                 marks: Marks::default(),
                 engines: Engines::new(self.engine)?,
                 layers: self.layers,
@@ -238,6 +251,11 @@ impl ToolHostBuilder {
                 likely,
                 egress,
                 registry: Registry::default(),
+                metrics: self
+                    .meter
+                    .as_ref()
+                    .map(telemetry::Metrics::new)
+                    .unwrap_or_default(),
             }),
         })
     }

@@ -97,12 +97,23 @@ impl Shared {
         let redaction = self.redaction();
         let id = CallId::new(&redaction.text(call.id.as_str()));
         let span = telemetry::call_span(&redaction.text(&call.tool), &id);
-        let result = self
-            .attempt(call, context, nesting)
-            .instrument(span.clone())
-            .await?;
-        telemetry::record_result(&span, &result);
-        Ok(result)
+        // What is not there has a name that a model chose.
+        let registered = self.registry.get(&call.tool);
+        let measured = self
+            .metrics
+            .call(registered.as_ref().map(|tool| tool.public_name.as_str()));
+        let attempt = self.attempt(call, context, nesting);
+        match attempt.instrument(span.clone()).await {
+            Ok(result) => {
+                telemetry::record_result(&span, &result);
+                measured.end(&result);
+                Ok(result)
+            }
+            Err(error) => {
+                measured.broken();
+                Err(error)
+            }
+        }
     }
 
     async fn attempt(

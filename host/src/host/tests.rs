@@ -1,5 +1,6 @@
 #[cfg(feature = "builtin-tools")]
 mod builtin;
+mod figures;
 mod marks;
 mod pinned;
 mod program;

@@ -4,6 +4,7 @@ mod builder;
 mod calls;
 mod clean;
 mod heard;
+mod observe;
 mod reserve;
 mod turn;
 
@@ -232,7 +233,7 @@ impl<'a> Session<'a> {
     }
 
     /// Runs until something ends the session. A resumed one brings the calls that may have begun before.
-    async fn drive(&mut self, resumed: Option<HashSet<String>>) -> Result<RunReport, AgentError> {
+    async fn go(&mut self, resumed: Option<HashSet<String>>) -> Result<RunReport, AgentError> {
         let settings = self.run.settings();
         self.tell(AgentEvent::RunStart {
             model: settings.model.clone(),

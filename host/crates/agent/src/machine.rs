@@ -285,6 +285,11 @@ impl Run {
         &self.settings
     }
 
+    /// What tells its requests from those of other runs.
+    pub fn conversation(&self) -> &str {
+        &self.conversation
+    }
+
     /// The conversation so far.
     pub fn messages(&self) -> &[Message] {
         &self.messages

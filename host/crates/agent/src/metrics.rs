@@ -1,119 +1,274 @@
-//! The figures of the model side, with the names of the OpenTelemetry conventions for generative AI, and `toolcell.*`
-//! where those have no word. Every name stands here once.
+//! The figures and spans of the model side, with the names of the OpenTelemetry conventions for generative AI, and
+//! `toolcell.*` where those have no word. Every name stands here once.
+//!
+//! No label of a figure holds what a model, a tool or a server wrote: providers and models are those that the operator
+//! named, and everything else is a word of this crate. So their number is bounded, whatever anybody answers.
 
-use std::{sync::Arc, time::Duration};
+mod record;
 
-use opentelemetry::{
-    KeyValue,
-    metrics::{Counter, Gauge, Histogram, Meter, MeterProvider as _, NoopMeterProvider},
+use toolcell::telemetry::{
+    ERROR_TYPE, MetricInfo, OPERATION_NAME, OPERATION_SECONDS, OTHER, OUTCOME,
 };
 
-use crate::model::{BreakerState, WaitReason};
+pub use record::Metrics;
+pub(crate) use record::{Asked, RunFigures, dollars};
 
-/// How often a request to a model was sent again.
-pub const RETRIES: &str = "toolcell.model.retries";
-/// How long requests to a model waited before they were sent, by reason.
-pub const WAITS: &str = "toolcell.model.wait.duration";
-/// Why a request waited.
-pub const WAIT_REASON: &str = "toolcell.model.wait.reason";
-/// Whether requests to a model are sent: 0 for closed, 1 for half open, 2 for open.
-pub const BREAKER: &str = "toolcell.model.breaker.state";
-/// How often the response cache was looked into, by what came of it.
-pub const CACHE_LOOKUPS: &str = "toolcell.cache.lookups";
-/// What came of a look into the response cache: `hit`, `shared`, `miss`, `left_out`, `kept`, `not_kept`.
-pub const CACHE_OUTCOME: &str = "toolcell.cache.outcome";
-/// What answers out of the response cache had cost, in millionths of a US dollar.
-pub const CACHE_SAVED: &str = "toolcell.cache.saved";
+/// The operation of asking a model for a turn, and the beginning of its span's name.
+pub const CHAT: &str = "chat";
+/// The operation of a run, and the beginning of its span's name.
+pub const INVOKE_AGENT: &str = "invoke_agent";
+
 /// Whose API a model is asked through.
 pub const PROVIDER: &str = "gen_ai.provider.name";
 /// The model that was asked.
 pub const REQUEST_MODEL: &str = "gen_ai.request.model";
+/// The longest answer asked for, in tokens.
+pub const REQUEST_MAX_TOKENS: &str = "gen_ai.request.max_tokens";
+/// Whether the answer was asked for as a stream.
+pub const REQUEST_STREAM: &str = "gen_ai.request.stream";
+/// The model that answered, in the server's words.
+pub const RESPONSE_MODEL: &str = "gen_ai.response.model";
+/// The server's id of the answer.
+pub const RESPONSE_ID: &str = "gen_ai.response.id";
+/// Why the model stopped; a list by the conventions, and one word here.
+pub const FINISH_REASONS: &str = "gen_ai.response.finish_reasons";
+/// Seconds from the request to the first piece of the answer.
+pub const RESPONSE_FIRST_CHUNK: &str = "gen_ai.response.time_to_first_chunk";
+/// The id of the run.
+pub const CONVERSATION: &str = "gen_ai.conversation.id";
+/// The agent's name, where it has one.
+pub const AGENT_NAME: &str = "gen_ai.agent.name";
+/// Tokens of the whole prompt, cached or not.
+pub const USAGE_INPUT: &str = "gen_ai.usage.input_tokens";
+/// Tokens that the model wrote, thinking included.
+pub const USAGE_OUTPUT: &str = "gen_ai.usage.output_tokens";
+/// Tokens of the prompt that the provider's cache had.
+pub const USAGE_CACHE_READ: &str = "gen_ai.usage.cache_read.input_tokens";
+/// Tokens of the prompt that went into the provider's cache.
+pub const USAGE_CACHE_WRITE: &str = "gen_ai.usage.cache_write.input_tokens";
+/// Tokens of thinking, where the provider says.
+pub const USAGE_REASONING: &str = "gen_ai.usage.reasoning.output_tokens";
+/// `input` or `output`.
+pub const TOKEN_TYPE: &str = "gen_ai.token.type";
+/// What the tokens stand for; `unknown`, since providers do not say.
+pub const TOKEN_MODALITY: &str = "gen_ai.token.modality";
+/// The number of the turn, from 1.
+pub const TURN: &str = "toolcell.turn";
+/// What it cost in US dollars, where the price is known.
+pub const COST: &str = "toolcell.cost.usd";
+/// How often the request was sent again.
+pub const SPAN_RETRIES: &str = "toolcell.retries";
+/// Whether the answer came out of the response cache.
+pub const CACHED: &str = "toolcell.cached";
+/// Who answered, as `provider:model`, where it was not the model that was asked first.
+pub const ANSWERED_BY: &str = "toolcell.answered_by";
+/// How many turns a run had.
+pub const TURNS: &str = "toolcell.turns";
+/// How many tools a run called.
+pub const CALLS: &str = "toolcell.calls";
+/// What came of a look into the response cache: `hit`, `shared`, `miss`, `left_out`, `kept`, `not_kept`.
+pub const CACHE_OUTCOME: &str = "toolcell.cache.outcome";
+/// Why a request waited, in the words of [`WaitReason`](crate::model::WaitReason).
+pub const WAIT_REASON: &str = "toolcell.model.wait.reason";
+/// What was made shorter: `results` of tools, or the whole conversation (`summary`).
+pub const COMPACTED: &str = "toolcell.compacted";
+/// Which budget: `turns`, `calls`, `tokens`, `cost` or `time`.
+pub const BUDGET: &str = "toolcell.budget";
 
-/// Where figures go. Copies are one and the same.
-#[derive(Clone, Debug)]
-pub struct Metrics(Arc<Instruments>);
+/// The bounds of numbers of tokens, as the conventions give them.
+pub const TOKENS: &[f64] = &[
+    1.0, 4.0, 16.0, 64.0, 256.0, 1024.0, 4096.0, 16384.0, 65536.0, 262144.0, 1048576.0, 4194304.0,
+    16777216.0, 67108864.0,
+];
+/// The bounds of the durations of runs in seconds, as the conventions give them.
+pub const RUN_SECONDS: &[f64] = &[
+    0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8, 25.6, 51.2, 102.4, 204.8, 409.6,
+];
+/// The bounds of numbers of turns and calls of a run, as the conventions give them.
+pub const CALLS_OF_A_RUN: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0];
 
-#[derive(Debug)]
-struct Instruments {
-    retries: Counter<u64>,
-    waits: Histogram<f64>,
-    breaker: Gauge<u64>,
-    cache_lookups: Counter<u64>,
-    cache_saved: Counter<u64>,
-}
+const MODEL_LABELS: &[&str] = &[OPERATION_NAME, PROVIDER, REQUEST_MODEL];
+const TOKEN_LABELS: &[&str] = &[OPERATION_NAME, PROVIDER, REQUEST_MODEL, TOKEN_MODALITY];
 
-impl Metrics {
-    /// Figures for the reader of this meter.
-    pub fn new(meter: &Meter) -> Self {
-        Self(Arc::new(Instruments {
-            retries: meter
-                .u64_counter(RETRIES)
-                .with_description("Requests to a model that were sent again")
-                .build(),
-            waits: meter
-                .f64_histogram(WAITS)
-                .with_unit("s")
-                .with_description("How long requests to a model waited before they were sent")
-                .build(),
-            breaker: meter
-                .u64_gauge(BREAKER)
-                .with_description("Whether requests are sent: 0 closed, 1 half open, 2 open")
-                .build(),
-            cache_lookups: meter
-                .u64_counter(CACHE_LOOKUPS)
-                .with_description("What came of looks into the response cache")
-                .build(),
-            cache_saved: meter
-                .u64_counter(CACHE_SAVED)
-                .with_unit("{usd_millionth}")
-                .with_description("What answers out of the response cache had cost")
-                .build(),
-        }))
-    }
+/// How long turns took.
+pub const OPERATION_DURATION: MetricInfo = MetricInfo::histogram(
+    "gen_ai.client.operation.duration",
+    "s",
+    "How long turns took, retries and waiting included",
+    &[OPERATION_NAME, PROVIDER, REQUEST_MODEL, ERROR_TYPE],
+    OPERATION_SECONDS,
+);
+/// How long until the first piece of an answer.
+pub const FIRST_CHUNK: MetricInfo = MetricInfo::histogram(
+    "gen_ai.client.operation.time_to_first_chunk",
+    "s",
+    "From the request to the first piece of the answer",
+    MODEL_LABELS,
+    OPERATION_SECONDS,
+);
+/// Tokens of each turn.
+pub const TOKEN_USAGE: MetricInfo = MetricInfo::histogram(
+    "gen_ai.client.token.usage",
+    "{token}",
+    "Tokens of each turn; newer conventions have the counters below in its place",
+    &[OPERATION_NAME, PROVIDER, REQUEST_MODEL, TOKEN_TYPE],
+    TOKENS,
+);
+/// Tokens of prompts.
+pub const INPUT_TOKENS: MetricInfo = MetricInfo::counter(
+    "gen_ai.client.inference.usage.input_tokens",
+    "{token}",
+    "Tokens of prompts, cached ones included",
+    TOKEN_LABELS,
+);
+/// Tokens of answers.
+pub const OUTPUT_TOKENS: MetricInfo = MetricInfo::counter(
+    "gen_ai.client.inference.usage.output_tokens",
+    "{token}",
+    "Tokens of answers, thinking included",
+    TOKEN_LABELS,
+);
+/// Tokens of prompts that the provider's cache had.
+pub const CACHE_READ_TOKENS: MetricInfo = MetricInfo::counter(
+    "gen_ai.client.inference.usage.cache_read.input_tokens",
+    "{token}",
+    "Tokens of prompts that the provider's cache had",
+    TOKEN_LABELS,
+);
+/// Tokens of prompts that went into the provider's cache.
+pub const CACHE_WRITE_TOKENS: MetricInfo = MetricInfo::counter(
+    "gen_ai.client.inference.usage.cache_write.input_tokens",
+    "{token}",
+    "Tokens of prompts that went into the provider's cache",
+    TOKEN_LABELS,
+);
+/// Tokens of thinking.
+pub const REASONING_TOKENS: MetricInfo = MetricInfo::counter(
+    "gen_ai.client.inference.usage.reasoning.output_tokens",
+    "{token}",
+    "Tokens of thinking, where the provider says",
+    TOKEN_LABELS,
+);
+/// How long runs took.
+pub const RUN_DURATION: MetricInfo = MetricInfo::histogram(
+    "gen_ai.invoke_agent.duration",
+    "s",
+    "How long runs took, or the part of one since it was resumed",
+    &[PROVIDER, REQUEST_MODEL, ERROR_TYPE],
+    RUN_SECONDS,
+);
+/// Turns of each run.
+pub const RUN_TURNS: MetricInfo = MetricInfo::histogram(
+    "gen_ai.invoke_agent.inference_calls",
+    "{inference_call}",
+    "Turns of each run",
+    &[PROVIDER, REQUEST_MODEL],
+    CALLS_OF_A_RUN,
+);
+/// Tool calls of each run.
+pub const RUN_CALLS: MetricInfo = MetricInfo::histogram(
+    "gen_ai.invoke_agent.tool_calls",
+    "{tool_call}",
+    "Tool calls of each run",
+    &[PROVIDER, REQUEST_MODEL],
+    CALLS_OF_A_RUN,
+);
+/// Runs that ended.
+pub const RUNS: MetricInfo = MetricInfo::counter(
+    "toolcell.runs",
+    "{run}",
+    "Runs that ended, by how they did",
+    &[OUTCOME],
+);
+/// What turns cost.
+pub const COSTS: MetricInfo = MetricInfo::counter(
+    "toolcell.cost.usd",
+    "USD",
+    "What turns cost in US dollars, where their price is known",
+    &[PROVIDER, REQUEST_MODEL],
+);
+/// How often a request to a model was sent again.
+pub const RETRIES: MetricInfo = MetricInfo::counter(
+    "toolcell.model.retries",
+    "{retry}",
+    "Requests to a model that were sent again",
+    &[PROVIDER, REQUEST_MODEL],
+);
+/// How often another model was asked.
+pub const FALLBACKS: MetricInfo = MetricInfo::counter(
+    "toolcell.model.fallbacks",
+    "{turn}",
+    "Turns that another model answered than the one asked first, by the one that did",
+    &[PROVIDER, REQUEST_MODEL],
+);
+/// The state of a circuit breaker.
+pub const BREAKER: MetricInfo = MetricInfo::gauge(
+    "toolcell.model.breaker.state",
+    "{state}",
+    "Whether requests to a model are sent: 0 closed, 1 half open, 2 open",
+    &[PROVIDER, REQUEST_MODEL],
+);
+/// How long requests waited before they were sent.
+pub const WAITS: MetricInfo = MetricInfo::histogram(
+    "toolcell.model.wait.duration",
+    "s",
+    "How long requests to a model waited before they were sent, by the reason",
+    &[PROVIDER, REQUEST_MODEL, WAIT_REASON],
+    OPERATION_SECONDS,
+);
+/// What came of looks into the response cache.
+pub const CACHE_LOOKUPS: MetricInfo = MetricInfo::counter(
+    "toolcell.cache.lookups",
+    "{lookup}",
+    "What came of looks into the response cache",
+    &[CACHE_OUTCOME],
+);
+/// What the response cache saved.
+pub const CACHE_SAVED: MetricInfo = MetricInfo::counter(
+    "toolcell.cache.saved.usd",
+    "USD",
+    "What answers out of the response cache had cost in US dollars",
+    &[],
+);
+/// How often a conversation was made shorter.
+pub const COMPACTIONS: MetricInfo = MetricInfo::counter(
+    "toolcell.compactions",
+    "{compaction}",
+    "How often a conversation was made shorter",
+    &[COMPACTED],
+);
+/// How often a budget refused a request.
+pub const BUDGET_REFUSALS: MetricInfo = MetricInfo::counter(
+    "toolcell.budget.refusals",
+    "{refusal}",
+    "Requests that a budget refused before they were sent",
+    &[BUDGET],
+);
 
-    /// Figures for nobody.
-    pub fn none() -> Self {
-        Self::new(&NoopMeterProvider::new().meter("toolcell"))
-    }
+/// Every metric of the model side, in the order of the documentation.
+pub const METRICS: &[MetricInfo] = &[
+    OPERATION_DURATION,
+    FIRST_CHUNK,
+    TOKEN_USAGE,
+    INPUT_TOKENS,
+    OUTPUT_TOKENS,
+    CACHE_READ_TOKENS,
+    CACHE_WRITE_TOKENS,
+    REASONING_TOKENS,
+    COSTS,
+    RETRIES,
+    FALLBACKS,
+    BREAKER,
+    WAITS,
+    CACHE_LOOKUPS,
+    CACHE_SAVED,
+    COMPACTIONS,
+    BUDGET_REFUSALS,
+    RUN_DURATION,
+    RUN_TURNS,
+    RUN_CALLS,
+    RUNS,
+];
 
-    /// A request is sent again.
-    pub(crate) fn retried(&self, provider: &str, model: &str) {
-        self.0.retries.add(1, &labels(provider, model));
-    }
-
-    /// A request has waited.
-    pub(crate) fn waited(&self, provider: &str, model: &str, reason: WaitReason, time: Duration) {
-        let [provider, model] = labels(provider, model);
-        let labels = [provider, model, KeyValue::new(WAIT_REASON, reason.name())];
-        self.0.waits.record(time.as_secs_f64(), &labels);
-    }
-
-    /// What the breaker of a model is.
-    pub(crate) fn breaker(&self, provider: &str, model: &str, state: BreakerState) {
-        let state = match state {
-            BreakerState::Closed => 0,
-            BreakerState::HalfOpen => 1,
-            BreakerState::Open => 2,
-        };
-        self.0.breaker.record(state, &labels(provider, model));
-    }
-
-    /// The response cache was looked into, or was given an answer.
-    pub(crate) fn cache_looked(&self, outcome: &'static str) {
-        self.0
-            .cache_lookups
-            .add(1, &[KeyValue::new(CACHE_OUTCOME, outcome)]);
-    }
-
-    /// An answer came out of the response cache.
-    pub(crate) fn cache_saved(&self, micro_usd: u64) {
-        self.0.cache_saved.add(micro_usd, &[]);
-    }
-}
-
-fn labels(provider: &str, model: &str) -> [KeyValue; 2] {
-    [
-        KeyValue::new(PROVIDER, provider.to_owned()),
-        KeyValue::new(REQUEST_MODEL, model.to_owned()),
-    ]
-}
+#[cfg(test)]
+mod tests;

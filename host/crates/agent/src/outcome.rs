@@ -54,6 +54,21 @@ pub enum RunOutcome {
 }
 
 impl RunOutcome {
+    /// The word for it, as `outcome` has it in JSON.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Finished => "finished",
+            Self::MaxTokens => "max_tokens",
+            Self::Refused { .. } => "refused",
+            Self::ContextOverflow { .. } => "context_overflow",
+            Self::BudgetExceeded { .. } => "budget_exceeded",
+            Self::Repeated { .. } => "repeated",
+            Self::Stopped { .. } => "stopped",
+            Self::Failed { .. } => "failed",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
     /// The stable code of an outcome that is a failure; absent for the others.
     pub fn code(&self) -> Option<ErrorKind> {
         match self {
@@ -172,6 +187,7 @@ mod tests {
         ];
         for outcome in outcomes {
             let alone = serde_json::to_value(&outcome).unwrap();
+            assert_eq!(alone["outcome"], outcome.name());
             for taken in ["type", "text", "spent", "time_ms"] {
                 assert!(alone.get(taken).is_none(), "{alone}");
             }

@@ -1,5 +1,7 @@
 //! Doubles for this crate's tests.
 
+#[path = "../../../../tests/common/figures.rs"]
+pub(crate) mod figures;
 #[cfg(feature = "cache-redis")]
 #[path = "../../../../tests/common/redis.rs"]
 pub(crate) mod redis;

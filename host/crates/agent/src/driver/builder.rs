@@ -5,13 +5,13 @@ use std::{sync::Arc, time::Duration};
 use serde_json::{Map, Value};
 use toolcell::{LikelySecrets, Redaction};
 
-use super::{Agent, AgentError, Rules};
+use super::{Agent, AgentError, Rules, turn};
 use crate::{
     budget::Budget,
     catalog::{Catalog, Price},
     ledger::Shared,
     metrics::Metrics,
-    model::ModelProvider,
+    model::{ModelProvider, Observed},
     repeat::RepeatLimits,
     runner::ToolRunner,
     wire::TurnOptions,
@@ -179,14 +179,21 @@ impl AgentBuilder {
             ));
         }
         let prices = prices.into_iter().filter_map(|(_, price)| price).collect();
+        let catalog = Arc::new(self.catalog);
+        let observed = Observed::new(self.model, self.metrics.clone());
+        let known = (price.clone(), Arc::clone(&catalog), self.today.clone());
+        let observed = observed.priced(move |reply| {
+            let (price, catalog, today) = &known;
+            turn::cost(reply, price.as_ref(), catalog, today.as_deref())
+        });
         Ok(Agent {
             runner: self.runner,
-            model: self.model,
+            model: Arc::new(observed),
             rules: self.rules,
             price,
             prices,
             shared: self.shared,
-            catalog: Arc::new(self.catalog),
+            catalog,
             today: self.today,
             metrics: self.metrics,
             redaction: self.redaction,

@@ -6,6 +6,7 @@ use tokio::time::timeout;
 
 use super::{AgentError, Session, clean, heard::Heard};
 use crate::{
+    catalog::{Catalog, Price},
     event::AgentEvent,
     model::{ModelError, ModelEvent},
     outcome::RunOutcome,
@@ -142,16 +143,13 @@ impl Session<'_> {
 
     /// What a turn cost, where the price of who answered is known.
     fn cost(&self, reply: &Reply) -> Option<u64> {
-        if reply.cached.is_some() {
-            return Some(0);
-        }
         let agent = self.agent;
-        let other = reply.answered_by.as_deref().map(|name| {
-            let model = name.split_once(':').map_or(name, |(_, model)| model);
-            agent.catalog.price(model, agent.today.as_deref())
-        });
-        let price = other.unwrap_or_else(|| agent.price.clone())?;
-        Some(price.cost_micro_usd(&reply.usage))
+        cost(
+            reply,
+            agent.price.as_ref(),
+            &agent.catalog,
+            agent.today.as_deref(),
+        )
     }
 
     fn failed(&mut self, error: &ModelError) -> Taken {
@@ -164,4 +162,24 @@ impl Session<'_> {
             message: error.to_string(),
         })
     }
+}
+
+/// What a turn cost, where `price` is that of the model which was asked.
+pub(super) fn cost(
+    reply: &Reply,
+    price: Option<&Price>,
+    catalog: &Catalog,
+    today: Option<&str>,
+) -> Option<u64> {
+    if reply.cached.is_some() {
+        return Some(0);
+    }
+    let price = match reply.answered_by.as_deref() {
+        Some(name) => {
+            let model = name.split_once(':').map_or(name, |(_, model)| model);
+            catalog.price(model, today)?
+        }
+        None => price.cloned()?,
+    };
+    Some(price.cost_micro_usd(&reply.usage))
 }

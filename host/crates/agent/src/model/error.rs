@@ -166,6 +166,37 @@ impl ModelError {
         }
     }
 
+    /// One word of a closed set for figures and spans: the status of an error that servers commonly answer with, what
+    /// happened to the connection, or the code.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Http { status, .. } => match status {
+                400 => "400",
+                401 => "401",
+                403 => "403",
+                404 => "404",
+                408 => "408",
+                413 => "413",
+                429 => "429",
+                500 => "500",
+                502 => "502",
+                503 => "503",
+                504 => "504",
+                529 => "529",
+                400..=499 => "4xx",
+                500..=599 => "5xx",
+                _ => "http",
+            },
+            Self::Connect(_) => "connect",
+            Self::Stream { .. } => "stream",
+            Self::Truncated | Self::Transport(_) => "cut_off",
+            Self::Protocol(_) => "protocol",
+            Self::Timeout { .. } => "timeout",
+            Self::Open { .. } => "breaker_open",
+            _ => self.code().code(),
+        }
+    }
+
     /// What the server said, if it says that the conversation is too long for the model.
     pub fn context_overflow(&self) -> Option<&str> {
         match self {

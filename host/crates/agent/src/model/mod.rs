@@ -7,6 +7,7 @@ mod error;
 pub(crate) mod http;
 mod key;
 mod limits;
+mod observed;
 pub(crate) mod openai;
 mod replay;
 mod resilient;
@@ -24,6 +25,7 @@ pub use error::{ModelError, TimeoutKind};
 pub use http::Timeouts;
 pub use key::ApiKey;
 pub use limits::{Counted, RateLimit, RateLimits};
+pub use observed::Observed;
 pub use openai::{ChatAssembler, Lack, Lacks, OpenAi, OpenAiConfig};
 pub use resilient::{
     BreakerSettings, BreakerState, Lanes, LimitSettings, RealTimer, Resilient, Retry, Timer,

@@ -187,6 +187,13 @@ impl TokenUsage {
             .saturating_add(self.cache_read_input_tokens)
     }
 
+    /// Tokens of thinking among the output, where the server says.
+    pub fn thinking_tokens(&self) -> Option<u64> {
+        let details = self.extra.get("output_tokens_details")?;
+        let words = ["thinking_tokens", "reasoning_tokens"];
+        words.iter().find_map(|word| details.get(word)?.as_u64())
+    }
+
     /// Prompt and answer together.
     pub fn total_tokens(&self) -> u64 {
         self.prompt_tokens().saturating_add(self.output_tokens)
