@@ -152,7 +152,8 @@ impl Agent {
             line,
             message,
         })?;
-        transcript.append(&Record::Resume)?;
+        let model = Some(self.model.id().to_owned());
+        transcript.append(&Record::Resume { model })?;
         let mut run = resumed.run;
         run.change_settings(self.settings());
         let mut session = Session::new(self, context, run, Some(transcript));
@@ -350,5 +351,7 @@ fn broken(error: MachineError) -> AgentError {
     ))
 }
 
+#[cfg(test)]
+mod failing;
 #[cfg(test)]
 mod tests;

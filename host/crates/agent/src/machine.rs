@@ -217,7 +217,13 @@ impl Run {
             state_after(&reply)
         };
         if !reply.content.is_empty() {
-            self.messages.push(Message::assistant(reply.content));
+            let model = match &reply.answered_by {
+                Some(name) => name.split_once(':').map_or(&**name, |(_, model)| model),
+                None => &self.settings.model,
+            };
+            let mut message = Message::assistant(reply.content);
+            message.by = Some(model.to_owned());
+            self.messages.push(message);
         }
         Ok(())
     }
@@ -273,6 +279,13 @@ impl Run {
         let system = self.settings.system.take();
         self.settings = RunSettings { system, ..settings };
         self.sort_tools();
+    }
+
+    /// From here on another model is asked, where one is named. What it writes is marked as its own.
+    pub(crate) fn asks(&mut self, model: Option<String>) {
+        if let Some(model) = model {
+            self.settings.model = model;
+        }
     }
 
     /// What the run has spent.

@@ -2,6 +2,7 @@
 
 #[path = "../../../../tests/common/figures.rs"]
 pub(crate) mod figures;
+pub(crate) mod model;
 #[cfg(feature = "cache-redis")]
 #[path = "../../../../tests/common/redis.rs"]
 pub(crate) mod redis;

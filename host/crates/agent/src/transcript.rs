@@ -60,8 +60,11 @@ pub(crate) enum Record {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         denials: Vec<Denial>,
     },
-    /// A process takes the run up again.
-    Resume,
+    /// A process takes the run up again, and asks this model from here on.
+    Resume {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        model: Option<String>,
+    },
     /// A process is done with the run.
     End {
         time_ms: u64,

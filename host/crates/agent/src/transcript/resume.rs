@@ -70,7 +70,7 @@ impl Resumed {
             Record::Header { .. } => {
                 return Err(MachineError::InvalidReply("a second header".into()));
             }
-            Record::Resume => {}
+            Record::Resume { model } => self.run.asks(model),
         }
         if let Some(time) = time {
             self.run.set_time(std::time::Duration::from_millis(time));

@@ -335,7 +335,9 @@ fn a_full_disk_is_one_clear_line() {
         return;
     };
     let mut transcript = Transcript::of(path.into(), file);
-    let error = transcript.append(&Record::Resume).unwrap_err();
+    let error = transcript
+        .append(&Record::Resume { model: None })
+        .unwrap_err();
     assert!(
         error.to_string().starts_with("transcript /dev/full: "),
         "{error}"

@@ -25,6 +25,9 @@ pub struct Message {
     /// What is said; a plain string is read as one text block.
     #[serde(deserialize_with = "blocks_or_text")]
     pub content: Vec<Block>,
+    /// The id of the model that wrote it, where that is known. It is kept and never sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
     /// Fields that this crate does not know.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
@@ -45,6 +48,7 @@ impl Message {
         Self {
             role,
             content,
+            by: None,
             extra: Map::new(),
         }
     }

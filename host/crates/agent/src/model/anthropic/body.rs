@@ -138,6 +138,7 @@ fn sendable(message: &Message) -> Option<Message> {
         .collect();
     (!content.is_empty()).then(|| Message {
         content,
+        by: None,
         ..message.clone()
     })
 }
