@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use crate::{
     CacheSettings, Effect, EgressPolicy, Layer, Limits, LockedPackage, Manifest, ModelSettings,
-    Origin, Policy, Problem, RetentionSettings, Rule, SharedLimits, UnknownSecrets,
+    Origin, Policy, Problem, RetentionSettings, Rule, SharedLimits, TelemetrySettings,
+    UnknownSecrets,
     policy::{Settings, ToolPolicy},
     secrets::{DEFAULT_ARGUMENTS, DEFAULT_COMBINE},
 };
@@ -209,6 +210,11 @@ impl Layers {
     /// What is kept of runs and for how long, as [`model`](Self::model) is decided.
     pub fn retention(&self) -> RetentionSettings {
         self.settings(|settings| settings.retention.as_ref())
+    }
+
+    /// Who is told what runs and tools do, as [`model`](Self::model) is decided.
+    pub fn telemetry(&self) -> TelemetrySettings {
+        self.settings(|settings| settings.telemetry.as_ref())
     }
 
     /// What the highest file says that has a table, where files below the highest one that lists tools have no say.

@@ -98,8 +98,9 @@ pub use manifest::{
 };
 pub use net::{Endpoint, HostPattern, Method, NetScope, PathPattern, Scheme};
 pub use policy::{
-    CACHE_BYTES, CacheSettings, CacheStore, MAX_CACHE_TTL, RETENTION_AGE, RETENTION_BYTES,
-    Retention, RetentionSettings, format_age, parse_age,
+    CACHE_BYTES, CacheSettings, CacheStore, MAX_CACHE_TTL, MAX_TELEMETRY_HEADERS,
+    MAX_TELEMETRY_HOSTS, RETENTION_AGE, RETENTION_BYTES, Retention, RetentionSettings,
+    TelemetryHeader, TelemetrySettings, format_age, parse_age, parse_collector, parse_listen,
 };
 pub use policy::{
     CallGrant, Clock, EnvGrant, FileGrant, Isolation, MAX_CA_FILES, MAX_EXPECTATIONS,

@@ -26,8 +26,9 @@ pub use secret::{MAX_HEADER_FORMAT_BYTES, MAX_OAUTH_SCOPES, MAX_SECRETS};
 pub(crate) use secret::{WrittenSecret, suggestion};
 pub(crate) use settings::Settings;
 pub use settings::{
-    CACHE_BYTES, CacheSettings, CacheStore, MAX_CACHE_TTL, RETENTION_AGE, RETENTION_BYTES,
-    Retention, RetentionSettings, format_age, parse_age,
+    CACHE_BYTES, CacheSettings, CacheStore, MAX_CACHE_TTL, MAX_TELEMETRY_HEADERS,
+    MAX_TELEMETRY_HOSTS, RETENTION_AGE, RETENTION_BYTES, Retention, RetentionSettings,
+    TelemetryHeader, TelemetrySettings, format_age, parse_age, parse_collector, parse_listen,
 };
 pub use settings::{MAX_OUTPUT_TOKENS, ModelSettings};
 pub use tool::MAX_REDIRECTS;
@@ -273,6 +274,9 @@ impl Policy {
         }
         if let Some(retention) = &mut self.settings.retention {
             retention.base = Some(base.clone());
+        }
+        if let Some(telemetry) = &mut self.settings.telemetry {
+            telemetry.set_base(&base);
         }
         self.base = Some(base);
         self

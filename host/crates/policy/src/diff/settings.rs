@@ -2,7 +2,8 @@
 
 use super::{Changes, Direction, Side};
 use crate::{
-    CacheStore, Effect, EgressPolicy, Layers, Limits, Rule, SharedLimits, limits::WrittenLimits,
+    CacheStore, Effect, EgressPolicy, Layers, Limits, Rule, SharedLimits, TelemetrySettings,
+    limits::WrittenLimits,
 };
 
 pub(super) fn compare(changes: &mut Changes, old: &Layers, new: &Layers) {
@@ -10,6 +11,7 @@ pub(super) fn compare(changes: &mut Changes, old: &Layers, new: &Layers) {
     egress(changes, &old.egress(), &new.egress());
     rules(changes, old, new);
     kept(changes, old, new);
+    told(changes, &old.telemetry(), &new.telemetry());
     if old.audit_path() != new.audit_path() {
         let text = "the audit log goes to another place";
         changes.add(Direction::Changed, text, (None, None));
@@ -227,6 +229,50 @@ fn kept(changes: &mut Changes, old: &Layers, new: &Layers) {
         ),
     };
     changes.add(direction, text, rules);
+}
+
+/// Who is told what runs and tools do.
+fn told(changes: &mut Changes, old: &TelemetrySettings, new: &TelemetrySettings) {
+    let rules = (old.rule.as_ref(), new.rule.as_ref());
+    let mut say = |direction, text: String| changes.add(direction, text, rules);
+    match (&old.otlp, &new.otlp) {
+        (was, Some(url)) if was.as_ref() != Some(url) => {
+            let text = format!("the collector at {url} is told what runs and tools do");
+            say(Direction::Widened, text);
+        }
+        (Some(url), None) => {
+            let text = format!("the collector at {url} is told nothing any more");
+            say(Direction::Narrowed, text);
+        }
+        _ => {}
+    }
+    match (old.content.unwrap_or(false), new.content.unwrap_or(false)) {
+        (false, true) => {
+            let text = "the collector is also told what people, models and tools say";
+            say(Direction::Widened, text.to_owned());
+        }
+        (true, false) => {
+            let text = "the collector is no longer told what people, models and tools say";
+            say(Direction::Narrowed, text.to_owned());
+        }
+        _ => {}
+    }
+    let open = |it: &TelemetrySettings| it.listen.filter(|address| !address.ip().is_loopback());
+    match (open(old), open(new)) {
+        (was, Some(address)) if was != Some(address) => {
+            let text = format!("whoever reaches {address} can read the metrics");
+            say(Direction::Widened, text);
+        }
+        (Some(address), None) => {
+            let text = format!("the metrics can no longer be read at {address}");
+            say(Direction::Narrowed, text);
+        }
+        _ => {}
+    }
+    if old.headers != new.headers {
+        let text = "the collector gets other headers";
+        say(Direction::Changed, text.to_owned());
+    }
 }
 
 fn egress(changes: &mut Changes, old: &EgressPolicy, new: &EgressPolicy) {

@@ -356,6 +356,38 @@ fn where_answers_of_models_lie_is_told() {
 }
 
 #[test]
+fn who_is_told_what_happens_is_told() {
+    let table = |line: &str| format!("[telemetry]\n{line}\n");
+    let collector = "otlp = \"http://a\"";
+    for (old, new, says) in [
+        (
+            "",
+            collector,
+            "widened: the collector at http://a/ is told what runs and tools do",
+        ),
+        (
+            collector,
+            "",
+            "narrowed: the collector at http://a/ is told nothing any more",
+        ),
+        (
+            "content = false",
+            "content = true",
+            "widened: the collector is also told what people, models and tools say",
+        ),
+        (
+            "listen = \"9464\"",
+            "listen = \"0.0.0.0:9464\"",
+            "widened: whoever reaches 0.0.0.0:9464 can read the metrics",
+        ),
+    ] {
+        assert_eq!(told(&table(old), &table(new)), [says]);
+    }
+    let here = told(&table(""), &table("listen = \"9464\""));
+    assert!(here.is_empty(), "{here:?}");
+}
+
+#[test]
 fn lines_are_named_where_there_are_any() {
     let old = "[tool.github]\nnet = [{ to = \"https://a.b\", approve = \"ask\" }]\nlimits = { time = \"1s\" }\n";
     let new = "[default.limits]\ntime = \"2s\"\n[tool.github]\nnet = [{ to = \"https://a.b\" }]\n";

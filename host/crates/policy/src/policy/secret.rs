@@ -204,11 +204,20 @@ fn source(reader: &mut Reader<'_>, section: &Section<'_>) -> Given<SecretSource>
 
 /// A source that holds a value: `env:NAME`, `file:PATH`, `keyring:NAME` or `vault:NAME`.
 pub(super) fn stored(reader: &mut Reader<'_>, entry: &Entry<'_>) -> Option<SecretSource> {
-    const KINDS: [&str; 4] = ["env", "file", "keyring", "vault"];
     let Some(text) = reader.string(entry) else {
         reader.hide(entry.node.span());
         return None;
     };
+    stored_text(reader, entry, text)
+}
+
+/// The same where the source is a part of what is written.
+pub(super) fn stored_text(
+    reader: &mut Reader<'_>,
+    entry: &Entry<'_>,
+    text: &str,
+) -> Option<SecretSource> {
+    const KINDS: [&str; 4] = ["env", "file", "keyring", "vault"];
     let (kind, rest) = text.split_once(':').unwrap_or_default();
     let source = match kind {
         "file" => {

@@ -6,6 +6,7 @@
 mod cache;
 mod model;
 mod retention;
+mod telemetry;
 
 use crate::{
     print::Table,
@@ -16,6 +17,10 @@ pub use cache::{CACHE_BYTES, CacheSettings, CacheStore, MAX_CACHE_TTL};
 pub use model::{MAX_OUTPUT_TOKENS, ModelSettings};
 pub use retention::{
     RETENTION_AGE, RETENTION_BYTES, Retention, RetentionSettings, format_age, parse_age,
+};
+pub use telemetry::{
+    MAX_TELEMETRY_HEADERS, MAX_TELEMETRY_HOSTS, TelemetryHeader, TelemetrySettings,
+    parse_collector, parse_listen,
 };
 
 /// One table.
@@ -36,13 +41,15 @@ pub(crate) struct Settings {
     pub(crate) model: Option<ModelSettings>,
     pub(crate) cache: Option<CacheSettings>,
     pub(crate) retention: Option<RetentionSettings>,
+    pub(crate) telemetry: Option<TelemetrySettings>,
 }
 
 /// The names of the tables.
-pub(super) const KEYS: [&str; 3] = [
+pub(super) const KEYS: [&str; 4] = [
     ModelSettings::KEY,
     CacheSettings::KEY,
     RetentionSettings::KEY,
+    TelemetrySettings::KEY,
 ];
 
 pub(super) fn read(reader: &mut Reader<'_>, root: &Section<'_>) -> Settings {
@@ -50,6 +57,7 @@ pub(super) fn read(reader: &mut Reader<'_>, root: &Section<'_>) -> Settings {
         model: table(reader, root),
         cache: table(reader, root),
         retention: table(reader, root),
+        telemetry: table(reader, root),
     }
 }
 
@@ -57,6 +65,7 @@ pub(super) fn print(settings: &Settings, root: &mut Table) {
     put(root, settings.model.as_ref());
     put(root, settings.cache.as_ref());
     put(root, settings.retention.as_ref());
+    put(root, settings.telemetry.as_ref());
 }
 
 fn table<T: SettingsTable>(reader: &mut Reader<'_>, root: &Section<'_>) -> Option<T> {
