@@ -15,7 +15,7 @@ use crate::{
     outcome::RunOutcome,
     repeat::{self, RepeatLimits, Repeats},
     wire::{
-        Block, Message, ModelRequest, Reply, StopReason, TokenUsage, ToolDefinition,
+        Block, Message, ModelRequest, Reply, StopReason, TokenUsage, ToolChoice, ToolDefinition,
         ToolResultBlock, ToolUse, TurnOptions,
     },
 };
@@ -37,7 +37,7 @@ pub struct RunSettings {
     pub tools: Vec<ToolDefinition>,
     /// Further fields of each request.
     pub extra: Map<String, Value>,
-    /// How turns are wanted.
+    /// How turns are wanted. A choice of tools that insists on a call holds until there was one.
     #[serde(default)]
     pub options: TurnOptions,
     /// What the run may spend.
@@ -339,9 +339,19 @@ impl Run {
             system: self.settings.system.clone(),
             tools: self.settings.tools.clone(),
             messages: self.messages.clone(),
-            options: self.settings.options.clone(),
+            options: self.options(),
             extra: self.settings.extra.clone(),
         }
+    }
+
+    /// A choice that insists on a call does so until there was one: otherwise no turn could ever be the last.
+    fn options(&self) -> TurnOptions {
+        let mut options = self.settings.options.clone();
+        let insists = matches!(options.tool_choice, ToolChoice::Any | ToolChoice::Tool(_));
+        if insists && self.spent.calls > 0 {
+            options.tool_choice = ToolChoice::Auto;
+        }
+        options
     }
 
     /// Ids must be unique in the whole conversation, or a result could be taken for another call's.

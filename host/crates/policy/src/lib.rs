@@ -103,10 +103,10 @@ pub use policy::{
     TelemetryHeader, TelemetrySettings, format_age, parse_age, parse_collector, parse_listen,
 };
 pub use policy::{
-    CallGrant, Clock, EnvGrant, FileGrant, Isolation, MAX_CA_FILES, MAX_EXPECTATIONS,
+    CallGrant, Clock, EFFORTS, EnvGrant, FileGrant, Isolation, MAX_CA_FILES, MAX_EXPECTATIONS,
     MAX_HEADER_FORMAT_BYTES, MAX_OAUTH_SCOPES, MAX_OUTPUT_TOKENS, MAX_POLICY_BYTES,
-    MAX_POLICY_TOOLS, MAX_REDIRECTS, MAX_SECRETS, ModelSettings, NetGrant, Origin, Policy, Random,
-    ScratchGrant, ToolPolicy,
+    MAX_POLICY_TOOLS, MAX_REDIRECTS, MAX_SECRETS, ModelSettings, ModelThinking, ModelToolChoice,
+    NetGrant, Origin, Policy, Random, ScratchGrant, ToolPolicy,
 };
 pub use problem::{FileKind, MAX_PROBLEMS, Problem, Problems};
 pub use rule::{Effect, Layer, Rule, Verdict};

@@ -30,7 +30,7 @@ pub use settings::{
     MAX_TELEMETRY_HOSTS, RETENTION_AGE, RETENTION_BYTES, Retention, RetentionSettings,
     TelemetryHeader, TelemetrySettings, format_age, parse_age, parse_collector, parse_listen,
 };
-pub use settings::{MAX_OUTPUT_TOKENS, ModelSettings};
+pub use settings::{EFFORTS, MAX_OUTPUT_TOKENS, ModelSettings, ModelThinking, ModelToolChoice};
 pub use tool::MAX_REDIRECTS;
 
 /// The longest policy file, in bytes.

@@ -53,6 +53,21 @@ fn used_up(run: &Run) -> (BudgetKind, u64, u64) {
 }
 
 #[test]
+fn a_choice_that_insists_on_a_call_gives_way_to_it() {
+    for choice in [ToolChoice::Any, ToolChoice::Tool("a".into())] {
+        let mut settings = settings();
+        settings.options.tool_choice = choice.clone();
+        let mut run = Run::new(settings, "do it", "c");
+        assert_eq!(request(&run).options.tool_choice, choice);
+        let call = tool_use("1", "a", json!({}));
+        run.on_reply(reply(StopReason::ToolUse, vec![call]))
+            .unwrap();
+        run.on_tool_result("1", output("x")).unwrap();
+        assert_eq!(request(&run).options.tool_choice, ToolChoice::Auto);
+    }
+}
+
+#[test]
 fn a_run_begins_with_the_task_and_sorted_tools() {
     let request = request(&run());
     assert_eq!(

@@ -14,7 +14,7 @@ use crate::{
 };
 
 pub use cache::{CACHE_BYTES, CacheSettings, CacheStore, MAX_CACHE_TTL};
-pub use model::{MAX_OUTPUT_TOKENS, ModelSettings};
+pub use model::{EFFORTS, MAX_OUTPUT_TOKENS, ModelSettings, ModelThinking, ModelToolChoice};
 pub use retention::{
     RETENTION_AGE, RETENTION_BYTES, Retention, RetentionSettings, format_age, parse_age,
 };

@@ -1,14 +1,23 @@
 //! Reads `[model]`.
 
+mod words;
+
+use std::str::FromStr;
+
 use super::SettingsTable;
 use crate::{
     Rule,
     print::Table,
-    reader::{Entry, Reader},
+    reader::{Entry, Reader, shown},
 };
+
+pub use words::{ModelThinking, ModelToolChoice};
 
 /// The longest answer of one turn that can be asked for, in tokens.
 pub const MAX_OUTPUT_TOKENS: u32 = 1_000_000;
+
+/// How much work a model can be told to put into an answer, the least first.
+pub const EFFORTS: [&str; 5] = ["low", "medium", "high", "xhigh", "max"];
 
 /// The table `[model]`: how the models of runs are asked.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -17,20 +26,52 @@ pub struct ModelSettings {
     pub name: Option<String>,
     /// The longest answer of one turn, in tokens.
     pub max_tokens: Option<u32>,
+    /// How much work the model puts into an answer: one of [`EFFORTS`].
+    pub effort: Option<&'static str>,
+    /// Whether and how long the model thinks before it answers.
+    pub thinking: Option<ModelThinking>,
+    /// Whether the model may ask for several tools in one turn.
+    pub parallel_tools: Option<bool>,
+    /// Whether and which tools the model may ask for.
+    pub tool_choice: Option<ModelToolChoice>,
     /// Where the table stands.
     pub rule: Option<Rule>,
 }
+
+/// The keys of the table.
+const KEYS: [&str; 6] = [
+    "use",
+    "max_tokens",
+    "effort",
+    "thinking",
+    "parallel_tools",
+    "tool_choice",
+];
 
 impl SettingsTable for ModelSettings {
     const KEY: &'static str = "model";
 
     fn read(reader: &mut Reader<'_>, entry: &Entry<'_>) -> Option<Self> {
-        let section = reader.section(entry.node, &entry.path, &["use", "max_tokens"])?;
+        let section = reader.section(entry.node, &entry.path, &KEYS)?;
         Some(Self {
             name: section.get("use").and_then(|entry| name(reader, &entry)),
             max_tokens: section
                 .get("max_tokens")
                 .and_then(|entry| tokens(reader, &entry)),
+            effort: section.get("effort").and_then(|entry| {
+                reader
+                    .word(&entry, &EFFORTS.map(|word| (word, word)))
+                    .copied()
+            }),
+            thinking: section
+                .get("thinking")
+                .and_then(|entry| thinking(reader, &entry)),
+            parallel_tools: section
+                .get("parallel_tools")
+                .and_then(|entry| reader.bool(&entry)),
+            tool_choice: section
+                .get("tool_choice")
+                .and_then(|entry| tool_choice(reader, &entry)),
             rule: Some(reader.rule(&entry.key_span, &entry.path)),
         })
     }
@@ -42,6 +83,24 @@ impl SettingsTable for ModelSettings {
         }
         if let Some(tokens) = self.max_tokens {
             table.insert("max_tokens".to_owned(), i64::from(tokens).into());
+        }
+        if let Some(effort) = self.effort {
+            table.insert("effort".to_owned(), effort.into());
+        }
+        match self.thinking {
+            Some(ModelThinking::Tokens(tokens)) => {
+                table.insert("thinking".to_owned(), i64::from(tokens).into());
+            }
+            Some(word) => {
+                table.insert("thinking".to_owned(), word.to_string().into());
+            }
+            None => {}
+        }
+        if let Some(parallel) = self.parallel_tools {
+            table.insert("parallel_tools".to_owned(), parallel.into());
+        }
+        if let Some(choice) = &self.tool_choice {
+            table.insert("tool_choice".to_owned(), choice.to_string().into());
         }
         table
     }
@@ -78,40 +137,33 @@ fn tokens(reader: &mut Reader<'_>, entry: &Entry<'_>) -> Option<u32> {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use crate::{Layers, Policy};
-
-    fn problem(text: &str) -> String {
-        Policy::from_toml(text).unwrap_err().to_string()
+fn thinking(reader: &mut Reader<'_>, entry: &Entry<'_>) -> Option<ModelThinking> {
+    if entry.node.value.as_integer().is_some() {
+        return tokens(reader, entry).map(ModelThinking::Tokens);
     }
+    parsed(reader, entry, "or a number of tokens, without quotes")
+}
 
-    #[test]
-    fn the_highest_file_decides() {
-        let policy = |name: &str, model: &str| {
-            let text = format!("[model]\nuse = \"{model}\"\nmax_tokens = 500\n");
-            Policy::parse(name, &text).unwrap()
-        };
-        let text = policy("a", "anthropic:x").to_toml();
-        assert_eq!(Policy::from_toml(&text).unwrap().to_toml(), text);
-        assert!(text.contains("max_tokens = 500"), "{text}");
-        let layers = Layers::from(policy("a", "anthropic:x"));
-        assert_eq!(layers.model().name.as_deref(), Some("anthropic:x"));
-        assert_eq!(layers.model().rule.unwrap().to_string(), "a:1 model");
-        assert_eq!(Layers::default().model(), super::ModelSettings::default());
-    }
+fn tool_choice(reader: &mut Reader<'_>, entry: &Entry<'_>) -> Option<ModelToolChoice> {
+    parsed(reader, entry, "or for example \"tool:files_read\"")
+}
 
-    #[test]
-    fn what_names_no_model_is_told() {
-        for (text, words) in [
-            ("[model]\nuse = \"x\"", "names no model"),
-            ("[model]\nuse = \":x\"", "names no model"),
-            ("[model]\nmax_tokens = 0", "is 0"),
-            ("[model]\nmax_tokens = 1000001", "is 1000001"),
-            ("[model]\nmodel = \"x:y\"", "no key `model`"),
-            ("[model]\nuse = 5", "must be"),
-        ] {
-            assert!(problem(text).contains(words), "{text}: {}", problem(text));
+/// A word, or what else stands for a value. The flags of `toolcell run` are read in the same way.
+fn parsed<T: FromStr<Err = &'static str>>(
+    reader: &mut Reader<'_>,
+    entry: &Entry<'_>,
+    or: &str,
+) -> Option<T> {
+    let text = reader.string(entry)?;
+    match text.parse() {
+        Ok(value) => Some(value),
+        Err(words) => {
+            let message = format!("`{}` is `{}`", entry.path, shown(text));
+            reader.report(entry.node.span(), message, format!("write {words}, {or}"));
+            None
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
