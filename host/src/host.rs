@@ -14,6 +14,7 @@ mod nets;
 mod outward;
 mod pinned;
 mod prepare;
+mod privacy;
 mod program;
 mod records;
 mod tokens;
@@ -22,7 +23,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use serde::Serialize;
 use serde_json::Value;
-use toolcell_policy::{Annotations, Decision, Layers, Lock};
+use toolcell_policy::{Annotations, Decision, Layers, Lock, Sink};
 
 pub use approval::{Approval, ApprovalRequest, Approver};
 pub use builder::ToolHostBuilder;
@@ -31,7 +32,8 @@ pub use likely::LikelySecrets;
 pub use program::{WasiExit, WasiGrant, WasiProgram};
 
 use self::{
-    approval::AnyApprover, labels::Marks, load::Source, prepare::Isolating, records::Recording,
+    approval::AnyApprover, labels::Marks, load::Source, prepare::Isolating, privacy::Privacy,
+    records::Recording,
 };
 use crate::{
     AdmissionReport, CallContext, EngineReport, Error, ErrorKind, Package, Result, SessionId,
@@ -69,6 +71,7 @@ struct Shared {
     egress: Arc<Egress>,
     keeper: Keeper,
     likely: LikelySecrets,
+    privacy: Privacy,
     isolating: Isolating,
     registry: Registry,
     metrics: Metrics,
@@ -271,6 +274,12 @@ impl ToolHost {
     /// Searches for every secret that this host has come to know. Send what you log or keep through it.
     pub fn redaction(&self) -> &Redaction {
         self.shared.keeper.sinks()
+    }
+
+    /// What everything passes that is kept in this sink, or goes to it: [`redaction`](Self::redaction), and what the
+    /// policy's table `privacy` says about personal data there.
+    pub fn on_the_way_to(&self, sink: Sink) -> Redaction {
+        self.shared.privacy.on_the_way_to(sink, self.redaction())
     }
 
     /// What the policy wants done about texts that look like credentials which nobody registered. The answers of tools

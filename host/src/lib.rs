@@ -65,14 +65,15 @@ pub use host::{
 pub use package::{Inspection, Package};
 pub use sandbox::Stdio;
 pub use secrets::{
-    Finding, Hits, Kept, RULE_FILE_BYTES_MAX, RULES_MAX, RedactedText, RedactingWriter, Redaction,
-    RuleError, SECRET_BITS_MIN, SECRET_BYTES_MAX, SECRET_BYTES_MIN, SECRET_DISTINCT_MIN,
-    SECRET_PLAIN_BYTES_MIN, Secret, SecretError, SecretQuery, SecretStore,
+    Finding, Hits, Kept, PERSONAL_RULE_FILE_BYTES_MAX, PERSONAL_RULES_MAX, PersonalData,
+    PersonalRuleError, PersonalRules, RULE_FILE_BYTES_MAX, RULES_MAX, RedactedText,
+    RedactingWriter, Redaction, RuleError, SECRET_BITS_MIN, SECRET_BYTES_MAX, SECRET_BYTES_MIN,
+    SECRET_DISTINCT_MIN, SECRET_PLAIN_BYTES_MIN, Secret, SecretError, SecretQuery, SecretStore,
     UNKNOWN_SEARCH_BYTES_MAX, UnknownSecrets, WeakSecret,
 };
 pub use toolcell_policy::{
-    Decision, GrantSet, Isolation, Layer, Layers, Lock, LockedPackage, Manifest, Policy,
-    SecretSource,
+    Decision, GrantSet, Isolation, Layer, Layers, Lock, LockedPackage, Manifest, Policy, Scrub,
+    SecretSource, Sink,
 };
 
 /// Runs the examples of README.md.

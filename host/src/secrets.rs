@@ -1,4 +1,5 @@
-//! Credentials: where their values live, who gets at them, and the redactor that searches for them.
+//! Credentials: where their values live, who gets at them, and the redactor that searches for them. Also what else must not
+//! be stored as it is: texts that look like credentials, and personal data.
 //!
 //! A value comes from a [`SecretStore`], is kept as a [`Secret`], which can be neither shown nor copied, and is used in one
 //! place: where a request goes out. Before it can be used it is known to the redactor, so that whatever comes back is
@@ -12,6 +13,7 @@ mod fixtures;
 mod keeper;
 mod known;
 mod oauth;
+mod personal;
 mod redact;
 mod redaction;
 mod secret;
@@ -24,6 +26,10 @@ pub(crate) use call::{BoundSecret, CallSecrets, TokenSource};
 pub(crate) use keeper::Keeper;
 pub(crate) use known::Tenant;
 pub(crate) use oauth::{ANSWER_BYTES_MAX, TokenAnswer, TokenError, TokenRequest};
+pub use personal::{
+    PERSONAL_RULE_FILE_BYTES_MAX, PERSONAL_RULES_MAX, PersonalData, PersonalRuleError,
+    PersonalRules,
+};
 pub use redact::Hits;
 #[cfg(any(test, feature = "test-support"))]
 pub(crate) use redact::fuzzing;

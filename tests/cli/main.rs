@@ -24,6 +24,7 @@ mod lock;
 mod machine;
 mod nets;
 mod policy;
+mod privacy;
 mod runs;
 #[path = "../attacks/searcher.rs"]
 mod searcher;

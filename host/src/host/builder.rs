@@ -3,12 +3,12 @@
 use std::{path::PathBuf, sync::Arc};
 
 use opentelemetry::metrics::Meter;
-use toolcell_policy::{Isolation, Layers, Lock};
+use toolcell_policy::{Isolation, Layers, Lock, Sink};
 
 use super::{
     Approver, Learning, Shared, ToolHost, approval::AnyApprover, labels::Marks,
-    likely::LikelySecrets, load::refuse, outward, prepare::Isolating, records::Recording,
-    tokens::Endpoints,
+    likely::LikelySecrets, load::refuse, outward, prepare::Isolating, privacy::Privacy,
+    records::Recording, tokens::Endpoints,
 };
 use crate::{
     Error, ErrorKind, Result,
@@ -219,7 +219,8 @@ impl ToolHostBuilder {
             true => Redaction::new(),
             false => self.redaction.clone(),
         };
-        let recording = Recording::new(self.audit, kept);
+        let privacy = Privacy::of(&self.layers, self.base_dir.as_deref())?;
+        let recording = Recording::new(self.audit, privacy.on_the_way_to(Sink::Audit, &kept));
         recording.session(&self.layers)?;
         let admission = Admission::new(
             &self.layers.session_limits(),
@@ -249,6 +250,7 @@ impl ToolHostBuilder {
                     self.weak,
                 ),
                 likely,
+                privacy,
                 egress,
                 registry: Registry::default(),
                 metrics: self

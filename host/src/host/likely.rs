@@ -1,16 +1,11 @@
 //! Texts that look like credentials which nobody registered: in what tools answer, and in what a model writes.
 
-use std::{
-    fs::{self, File},
-    io::{self, Read as _},
-    path::Path,
-    sync::Arc,
-};
+use std::{path::Path, sync::Arc};
 
 use serde_json::Value;
 use toolcell_policy::{Layers, UnknownSecrets as Mode};
 
-use super::load::absolute;
+use super::load::{absolute, read_rules};
 use crate::{
     Content, Error, ErrorKind, LikelySecret, Result, ToolFailure,
     secrets::{Finding, RULE_FILE_BYTES_MAX, UNKNOWN_SEARCH_BYTES_MAX, UnknownSecrets},
@@ -46,7 +41,8 @@ impl LikelySecrets {
                 )
             };
             let path = absolute(base_dir, written, base).map_err(|error| error.at(rule))?;
-            let text = read(&path).map_err(|error| wrong(error.to_string()))?;
+            let text =
+                read_rules(&path, RULE_FILE_BYTES_MAX).map_err(|error| wrong(error.to_string()))?;
             search = search
                 .with_rules(&text)
                 .map_err(|error| wrong(error.to_string()))?;
@@ -94,18 +90,6 @@ impl LikelySecrets {
         failure.tool_code.iter_mut().for_each(|it| look.text(it));
         look.found
     }
-}
-
-/// A file of rules.
-fn read(path: &Path) -> io::Result<String> {
-    // Anything else could keep us waiting.
-    if !fs::metadata(path)?.is_file() {
-        return Err(io::Error::other("it is no file"));
-    }
-    let mut text = String::new();
-    let most = (RULE_FILE_BYTES_MAX as u64).saturating_add(1);
-    File::open(path)?.take(most).read_to_string(&mut text)?;
-    Ok(text)
 }
 
 /// One search.

@@ -2,6 +2,8 @@
 //! linking, schemas, the decision of the policy, opening granted directories.
 
 use std::{
+    fs,
+    io::{self, Read as _},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -254,6 +256,18 @@ impl Shared {
     fn absolute(&self, path: &str, base: Option<&str>) -> Result<PathBuf> {
         absolute(self.base_dir.as_deref(), path, base)
     }
+}
+
+/// A file of rules that a policy names. Of one that is longer than it may be, a byte more is read than that.
+pub(super) fn read_rules(path: &Path, most: usize) -> io::Result<String> {
+    // Anything else could keep us waiting.
+    if !fs::metadata(path)?.is_file() {
+        return Err(io::Error::other("it is no file"));
+    }
+    let mut text = String::new();
+    let most = (most as u64).saturating_add(1);
+    fs::File::open(path)?.take(most).read_to_string(&mut text)?;
+    Ok(text)
 }
 
 /// A path of a policy, from the directory that it is meant from; `outer` is where a relative one of those starts.

@@ -139,8 +139,8 @@ const OUR_WORDS: [&str; 5] = ["type", "effect", "outcome", "isolation", "confine
 /// # Errors
 ///
 /// `internal` where what is left is no record any more, so that none is kept with a secret in it.
-pub(super) fn record(redactor: &Redactor, record: AuditRecord) -> Result<AuditRecord> {
-    if redactor.is_empty() {
+pub(super) fn record(redaction: &Redaction, record: AuditRecord) -> Result<AuditRecord> {
+    if redaction.is_empty() {
         return Ok(record);
     }
     let broken = |error| {
@@ -148,31 +148,37 @@ pub(super) fn record(redactor: &Redactor, record: AuditRecord) -> Result<AuditRe
         Error::new(ErrorKind::Internal, message).with_source(error)
     };
     let mut value = serde_json::to_value(&record).map_err(broken)?;
-    let mut hits = Hits::default();
-    texts(redactor, &mut value, &mut hits);
-    if hits.is_empty() {
+    if !texts(redaction, &mut value) {
         return Ok(record);
     }
     serde_json::from_value(value).map_err(broken)
 }
 
-/// Cleans the texts of a record. The names of its members are ours.
-fn texts(redactor: &Redactor, value: &mut Value, hits: &mut Hits) {
+/// Cleans the texts of a record, and says whether there was anything to clean. The names of its members are ours, and so
+/// are its numbers.
+fn texts(redaction: &Redaction, value: &mut Value) -> bool {
     match value {
-        Value::String(text) => {
-            if let Cow::Owned(clean) = redactor.text(text, hits) {
+        Value::String(text) => match redaction.text(text) {
+            Cow::Owned(clean) => {
                 *text = clean;
+                true
             }
+            Cow::Borrowed(_) => false,
+        },
+        Value::Array(items) => any(items.iter_mut(), |item| texts(redaction, item)),
+        Value::Object(members) => {
+            let theirs = members
+                .iter_mut()
+                .filter(|(name, _)| !OUR_WORDS.contains(&name.as_str()));
+            any(theirs, |(_, member)| texts(redaction, member))
         }
-        Value::Array(items) => items
-            .iter_mut()
-            .for_each(|item| texts(redactor, item, hits)),
-        Value::Object(members) => members
-            .iter_mut()
-            .filter(|(name, _)| !OUR_WORDS.contains(&name.as_str()))
-            .for_each(|(_, member)| texts(redactor, member, hits)),
-        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
     }
+}
+
+/// Cleans all of them, and says whether there was anything to clean in one.
+fn any<T>(items: impl Iterator<Item = T>, clean: impl FnMut(T) -> bool) -> bool {
+    items.map(clean).filter(|found| *found).count() > 0
 }
 
 /// An error for the embedder without any secret. What lies underneath it is kept only where that shows none either.

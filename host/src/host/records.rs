@@ -48,7 +48,7 @@ impl Recording {
         let Some(sink) = &self.sink else {
             return Ok(());
         };
-        let record = nets::record(&self.redaction.current(), record())?;
+        let record = nets::record(&self.redaction, record())?;
         Ok(sink.append(&record)?)
     }
 

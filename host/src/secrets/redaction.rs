@@ -11,12 +11,16 @@ use std::{
 
 use serde_json::Value;
 
-use super::{Hits, RedactStream, Redactor, Secret};
+use super::{Hits, PersonalData, RedactStream, Redactor, Secret};
 
 /// Searches for all secrets that were registered with it. Clones are one. A host has one for its sinks; whoever writes
 /// logs or transcripts of its own sends them through it.
 #[derive(Clone, Default)]
-pub struct Redaction(Arc<Shared>);
+pub struct Redaction {
+    shared: Arc<Shared>,
+    /// What looks like personal data, where what passes is stored or sent to observers.
+    personal: Option<PersonalData>,
+}
 
 /// The most values that a host looks up for its tools and searches for at a time, in number and in bytes.
 pub(crate) const SECRETS_MAX: usize = 1_000;
@@ -74,10 +78,23 @@ impl Redaction {
     /// A search that also finds what is registered with this one, and whose own values this one does not find. What one
     /// tenant has must not be told to another by being replaced.
     pub(crate) fn part(&self) -> Self {
-        Self(Arc::new(Shared {
-            whole: Some(self.clone()),
-            ..Shared::default()
-        }))
+        Self {
+            shared: Arc::new(Shared {
+                whole: Some(self.clone()),
+                ..Shared::default()
+            }),
+            personal: None,
+        }
+    }
+
+    /// The same search, which takes out personal data besides. For what is stored, or sent to whoever watches: what a run
+    /// shows and answers stays as it is.
+    #[must_use]
+    pub fn without(&self, personal: PersonalData) -> Self {
+        Self {
+            personal: Some(personal),
+            ..self.clone()
+        }
     }
 
     /// Searches for this value from now on, and puts `[secret NAME]` in its place. On the redaction of a host it holds for
@@ -107,10 +124,10 @@ impl Redaction {
             }),
         }
         if registered {
-            self.0.registered.fetch_add(1, Ordering::SeqCst);
+            self.shared.registered.fetch_add(1, Ordering::SeqCst);
         }
         if at.is_none() {
-            self.0.changed.fetch_add(1, Ordering::SeqCst);
+            self.shared.changed.fetch_add(1, Ordering::SeqCst);
         }
     }
 
@@ -134,14 +151,14 @@ impl Redaction {
             return;
         }
         known.remove(at);
-        self.0.changed.fetch_add(1, Ordering::SeqCst);
+        self.shared.changed.fetch_add(1, Ordering::SeqCst);
     }
 
     /// Prepares the search. That takes a while with many values, so it is done once for all that changed until one is needed.
     fn compile(&self) {
         // The lock of a part is always taken before that of its whole, and never the other way round.
         let known = self.known();
-        let whole = self.0.whole.as_ref().map(Self::known);
+        let whole = self.shared.whole.as_ref().map(Self::known);
         let changes = self.changes();
         let of_all = whole
             .iter()
@@ -149,7 +166,7 @@ impl Redaction {
         let all = known.iter().chain(of_all);
         let redactor = Arc::new(Redactor::new(all.map(|it| (it.name.as_str(), &*it.value))));
         let mut current = self
-            .0
+            .shared
             .current
             .write()
             .unwrap_or_else(PoisonError::into_inner);
@@ -157,20 +174,23 @@ impl Redaction {
     }
 
     fn changes(&self) -> Changes {
-        let whole = self.0.whole.as_ref();
-        let registered = whole.map_or(0, |whole| whole.0.registered.load(Ordering::SeqCst));
-        (self.0.changed.load(Ordering::SeqCst), registered)
+        let whole = self.shared.whole.as_ref();
+        let registered = whole.map_or(0, |whole| whole.shared.registered.load(Ordering::SeqCst));
+        (self.shared.changed.load(Ordering::SeqCst), registered)
     }
 
     fn known(&self) -> MutexGuard<'_, Vec<Known>> {
-        self.0.known.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shared
+            .known
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The search for what is registered now.
     pub(crate) fn current(&self) -> Arc<Redactor> {
         let newest = self.changes();
         let current = || {
-            self.0
+            self.shared
                 .current
                 .read()
                 .unwrap_or_else(PoisonError::into_inner)
@@ -183,22 +203,34 @@ impl Redaction {
 
     /// Whether there is nothing to search for yet.
     pub fn is_empty(&self) -> bool {
-        self.current().is_empty()
+        self.personal.is_none() && self.current().is_empty()
     }
 
     /// The text without any secret.
     pub fn text<'a>(&self, text: &'a str) -> Cow<'a, str> {
-        self.current().text(text, &mut Hits::default())
+        let clean = self.current().text(text, &mut Hits::default());
+        let Some(personal) = &self.personal else {
+            return clean;
+        };
+        match clean {
+            Cow::Borrowed(text) => personal.text(text),
+            Cow::Owned(text) => Cow::Owned(personal.text(&text).into_owned()),
+        }
     }
 
-    /// Takes every secret out of a value, its members' names included, and says what was found.
-    pub fn json(&self, value: &mut Value) -> Hits {
+    /// Takes every secret out of a value, its members' names included. Whether it is another value now.
+    pub fn json(&self, value: &mut Value) -> bool {
         let mut hits = Hits::default();
         self.current().json(value, &mut hits);
-        hits
+        let personal = self
+            .personal
+            .as_ref()
+            .is_some_and(|personal| personal.json(value));
+        !hits.is_empty() || personal
     }
 
-    /// A search of a text that comes in pieces, such as what a model writes.
+    /// A search of a text that comes in pieces, such as what a model writes. It is for what is shown as it comes, and knows
+    /// no personal data.
     pub fn pieces(&self) -> RedactedText {
         RedactedText {
             redaction: self.clone(),
@@ -274,8 +306,11 @@ impl<W: Write> Write for RedactingWriter<W> {
     fn flush(&mut self) -> io::Result<()> {
         let held = std::mem::take(&mut self.held);
         let redactor = self.redaction.current();
-        self.inner
-            .write_all(&redactor.bytes(&held, &mut Hits::default()))?;
+        let clean = redactor.bytes(&held, &mut Hits::default());
+        match (&self.redaction.personal, std::str::from_utf8(&clean)) {
+            (Some(personal), Ok(text)) => self.inner.write_all(personal.text(text).as_bytes())?,
+            _ => self.inner.write_all(&clean)?,
+        }
         self.inner.flush()
     }
 }

@@ -47,6 +47,8 @@ pub struct Agent {
     today: Option<String>,
     metrics: Metrics,
     redaction: Redaction,
+    /// What a transcript passes.
+    kept: Redaction,
     likely: LikelySecrets,
 }
 
@@ -123,7 +125,7 @@ impl Agent {
         let run = Run::new(self.settings(), task, SessionId::random().to_string());
         let transcript = match &context.transcript {
             Some(path) => {
-                let mut transcript = Transcript::create(path)?.searching(&self.redaction);
+                let mut transcript = Transcript::create(path)?.searching(&self.kept);
                 transcript.begin(&run)?;
                 Some(transcript)
             }
@@ -146,7 +148,7 @@ impl Agent {
         context: &RunContext,
     ) -> Result<RunReport, AgentError> {
         let (transcript, records) = Transcript::open(path)?;
-        let mut transcript = transcript.searching(&self.redaction);
+        let mut transcript = transcript.searching(&self.kept);
         let resumed = replay(records).map_err(|(line, message)| TranscriptError::Line {
             path: transcript.path().into(),
             line,

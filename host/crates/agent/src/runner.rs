@@ -3,7 +3,7 @@
 use futures_util::future::BoxFuture;
 use serde_json::Value;
 use toolcell::{
-    CallContext, Content, ErrorKind, LikelySecrets, Redaction, ToolCall, ToolHost, ToolInfo,
+    CallContext, Content, ErrorKind, LikelySecrets, Redaction, Sink, ToolCall, ToolHost, ToolInfo,
     ToolResult,
 };
 
@@ -56,6 +56,12 @@ pub trait ToolRunner: Send + Sync {
         Redaction::new()
     }
 
+    /// What everything passes that is kept in this sink, or goes to it. Default: [`redaction`](Self::redaction).
+    fn on_the_way_to(&self, sink: Sink) -> Redaction {
+        let _ = sink;
+        self.redaction()
+    }
+
     /// What is done about texts of the model that look like credentials which nobody registered. Default: nothing.
     fn likely_secrets(&self) -> LikelySecrets {
         LikelySecrets::default()
@@ -83,6 +89,10 @@ impl ToolRunner for ToolHost {
 
     fn redaction(&self) -> Redaction {
         Self::redaction(self).clone()
+    }
+
+    fn on_the_way_to(&self, sink: Sink) -> Redaction {
+        Self::on_the_way_to(self, sink)
     }
 
     fn likely_secrets(&self) -> LikelySecrets {

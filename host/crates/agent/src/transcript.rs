@@ -221,7 +221,7 @@ impl Transcript {
             return Ok(serde_json::to_vec(record)?);
         }
         let mut value = serde_json::to_value(record)?;
-        if self.redaction.json(&mut value).is_empty() {
+        if !self.redaction.json(&mut value) {
             return Ok(serde_json::to_vec(record)?);
         }
         let line = serde_json::to_vec(&value)?;

@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use crate::{
     CacheSettings, Effect, EgressPolicy, Layer, Limits, LockedPackage, Manifest, ModelSettings,
-    Origin, Policy, Problem, RetentionSettings, Rule, SharedLimits, TelemetrySettings,
+    Origin, Policy, Problem, RetentionSettings, Rule, Scrub, SharedLimits, Sink, TelemetrySettings,
     UnknownSecrets,
-    policy::{Settings, ToolPolicy},
+    policy::{PrivacySettings, Settings, ToolPolicy},
     secrets::{DEFAULT_ARGUMENTS, DEFAULT_COMBINE},
 };
 
@@ -196,18 +196,63 @@ impl Layers {
         self.egress_above().1.cloned().unwrap_or_default()
     }
 
-    /// How models are asked: the words of the highest file that has the table `[model]`. A file below the highest one that
-    /// lists tools has no say in it.
+    /// How models are asked: the words of the lowest file that has the table `[model]`, which is nearest to the work. It can
+    /// widen nothing.
     pub fn model(&self) -> ModelSettings {
-        self.settings(|settings| settings.model.as_ref())
+        self.nearest(|settings| settings.model.as_ref())
     }
 
-    /// Whether and where answers of models are kept, as [`model`](Self::model) is decided.
+    /// What is done about personal data in a sink: the highest file may choose any word, and every file below only a
+    /// stricter one.
+    pub fn privacy(&self, sink: Sink) -> (Scrub, Rule) {
+        self.strictest(sink.name(), Scrub::default(), |policy| {
+            policy.settings.privacy.as_ref()?.scrub(sink)
+        })
+    }
+
+    /// The kinds of personal data that are meant: those of all files, or the usual ones (none here) where a file with the
+    /// table names none.
+    pub fn personal_kinds(&self) -> Vec<String> {
+        let mut kinds: Vec<String> = Vec::new();
+        for table in self.privacy_tables() {
+            if table.kinds.is_empty() {
+                return Vec::new();
+            }
+            let new = table.kinds.iter().filter(|kind| !kinds.contains(kind));
+            let new: Vec<String> = new.cloned().collect();
+            kinds.extend(new);
+        }
+        kinds
+    }
+
+    /// The files with more rules for personal data, as [`secret_rules`](Self::secret_rules).
+    pub fn personal_rules(&self) -> Vec<(&str, Option<&str>, &Rule)> {
+        let written = self.iter().filter_map(|(_, policy)| {
+            let (path, rule) = policy.settings.privacy.as_ref()?.rules.as_ref()?;
+            Some((path.as_str(), policy.base(), rule))
+        });
+        written.collect()
+    }
+
+    fn privacy_tables(&self) -> impl Iterator<Item = &PrivacySettings> {
+        self.iter()
+            .filter_map(|(_, policy)| policy.settings.privacy.as_ref())
+    }
+
+    /// What the lowest file says that has a table: for what is a matter of taste, and sends nothing elsewhere.
+    pub(crate) fn nearest<T: Clone + Default>(&self, table: impl Fn(&Settings) -> Option<&T>) -> T {
+        let files = self.list.iter().rev();
+        let mut said = files.filter_map(|(_, policy)| table(&policy.settings));
+        said.next().cloned().unwrap_or_default()
+    }
+
+    /// Whether and where answers of models are kept: the words of the highest file that has the table. A file below the
+    /// highest one that lists tools has no say in it.
     pub fn cache(&self) -> CacheSettings {
         self.settings(|settings| settings.cache.as_ref())
     }
 
-    /// What is kept of runs and for how long, as [`model`](Self::model) is decided.
+    /// What is kept of runs and for how long, as [`cache`](Self::cache) is decided.
     pub fn retention(&self) -> RetentionSettings {
         self.settings(|settings| settings.retention.as_ref())
     }

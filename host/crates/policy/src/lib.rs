@@ -108,6 +108,7 @@ pub use policy::{
     MAX_POLICY_TOOLS, MAX_REDIRECTS, MAX_SECRETS, ModelSettings, ModelThinking, ModelToolChoice,
     NetGrant, Origin, Policy, Random, ScratchGrant, ToolPolicy,
 };
+pub use policy::{MAX_PERSONAL_KINDS, Scrub, Sink};
 pub use problem::{FileKind, MAX_PROBLEMS, Problem, Problems};
 pub use rule::{Effect, Layer, Rule, Verdict};
 pub use secrets::{

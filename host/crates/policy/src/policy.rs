@@ -24,13 +24,14 @@ pub(crate) use egress::SecretsTable;
 pub(crate) use labels::ToolLabels;
 pub use secret::{MAX_HEADER_FORMAT_BYTES, MAX_OAUTH_SCOPES, MAX_SECRETS};
 pub(crate) use secret::{WrittenSecret, suggestion};
-pub(crate) use settings::Settings;
 pub use settings::{
     CACHE_BYTES, CacheSettings, CacheStore, MAX_CACHE_TTL, MAX_TELEMETRY_HEADERS,
     MAX_TELEMETRY_HOSTS, RETENTION_AGE, RETENTION_BYTES, Retention, RetentionSettings,
     TelemetryHeader, TelemetrySettings, format_age, parse_age, parse_collector, parse_listen,
 };
 pub use settings::{EFFORTS, MAX_OUTPUT_TOKENS, ModelSettings, ModelThinking, ModelToolChoice};
+pub use settings::{MAX_PERSONAL_KINDS, Scrub, Sink};
+pub(crate) use settings::{PrivacySettings, Settings};
 pub use tool::MAX_REDIRECTS;
 
 /// The longest policy file, in bytes.

@@ -99,7 +99,7 @@ fn rules_of_a_file_are_added_and_a_wrong_one_names_its_line() {
     let dir = tempfile::tempdir().unwrap();
     let of = |text: Option<&str>| {
         if let Some(text) = text {
-            fs::write(dir.path().join("rules.toml"), text).unwrap();
+            std::fs::write(dir.path().join("rules.toml"), text).unwrap();
         }
         let policy = Policy::from_toml("[secrets]\nrules = \"./rules.toml\"\n").unwrap();
         LikelySecrets::of(&Layers::from(policy), Some(dir.path()))

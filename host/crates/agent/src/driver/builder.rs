@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use serde_json::{Map, Value};
-use toolcell::{LikelySecrets, Redaction};
+use toolcell::{LikelySecrets, Redaction, Sink};
 
 use super::{Agent, AgentError, Rules, turn};
 use crate::{
@@ -31,6 +31,7 @@ pub struct AgentBuilder {
     today: Option<String>,
     shared: Option<Shared>,
     redaction: Redaction,
+    kept: Redaction,
     likely: LikelySecrets,
 }
 
@@ -39,6 +40,7 @@ impl AgentBuilder {
     pub fn new(runner: Arc<dyn ToolRunner>, model: Arc<dyn ModelProvider>) -> Self {
         Self {
             redaction: runner.redaction(),
+            kept: runner.on_the_way_to(Sink::Transcript),
             likely: runner.likely_secrets(),
             runner,
             model,
@@ -114,8 +116,9 @@ impl AgentBuilder {
     }
 
     /// What a run tells and keeps is searched for these secrets: events, transcript and report. Default those of the
-    /// runner; a tool host's are the ones that it knows.
+    /// runner; a tool host's are the ones that it knows, and in transcripts what its policy says about personal data.
     pub fn redaction(mut self, redaction: Redaction) -> Self {
+        self.kept = redaction.clone();
         self.redaction = redaction;
         self
     }
@@ -197,6 +200,7 @@ impl AgentBuilder {
             today: self.today,
             metrics: self.metrics,
             redaction: self.redaction,
+            kept: self.kept,
             likely: self.likely,
         })
     }

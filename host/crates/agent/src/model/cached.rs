@@ -161,7 +161,7 @@ impl<M: ModelProvider> Cached<M> {
         let Ok(mut value) = serde_json::to_value(reply) else {
             return true;
         };
-        if !self.redaction.json(&mut value).is_empty() {
+        if self.redaction.json(&mut value) {
             return true;
         }
         reply.content.iter().any(|block| match block {

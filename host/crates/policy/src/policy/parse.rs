@@ -42,7 +42,7 @@ fn read(reader: &mut Reader<'_>, source: &Source, text: &str) -> Option<Policy> 
     }
     let document = reader.document(text)?;
     let root = Section::root(&document);
-    reader.check_keys(&root, &[&TOOL_KEYS[..], &settings::KEYS].concat());
+    reader.check_keys(&root, &[&TOOL_KEYS[..], settings::KEYS].concat());
     let mut policy = Policy {
         source: source.clone(),
         base: None,

@@ -1,10 +1,12 @@
 //! The tables of the model side: how models are asked, and what is kept and told of it. They grant a tool nothing.
 //!
-//! Of several files the highest that has a table decides about it, and a file below the highest one that lists tools has
-//! no say: [`Layers::settings`](crate::Layers).
+//! Of several files that have a table about where something goes, the highest decides, and a file below the highest one that
+//! lists tools has no say (`Layers::settings`). A table that is a matter of taste is that of the lowest file
+//! (`Layers::nearest`). `[budget]` and `[privacy]` add up: every file can only be stricter.
 
 mod cache;
 mod model;
+mod privacy;
 mod retention;
 mod telemetry;
 
@@ -15,6 +17,8 @@ use crate::{
 
 pub use cache::{CACHE_BYTES, CacheSettings, CacheStore, MAX_CACHE_TTL};
 pub use model::{EFFORTS, MAX_OUTPUT_TOKENS, ModelSettings, ModelThinking, ModelToolChoice};
+pub(crate) use privacy::PrivacySettings;
+pub use privacy::{MAX_PERSONAL_KINDS, Scrub, Sink};
 pub use retention::{
     RETENTION_AGE, RETENTION_BYTES, Retention, RetentionSettings, format_age, parse_age,
 };
@@ -42,14 +46,16 @@ pub(crate) struct Settings {
     pub(crate) cache: Option<CacheSettings>,
     pub(crate) retention: Option<RetentionSettings>,
     pub(crate) telemetry: Option<TelemetrySettings>,
+    pub(crate) privacy: Option<PrivacySettings>,
 }
 
 /// The names of the tables.
-pub(super) const KEYS: [&str; 4] = [
+pub(super) const KEYS: &[&str] = &[
     ModelSettings::KEY,
     CacheSettings::KEY,
     RetentionSettings::KEY,
     TelemetrySettings::KEY,
+    PrivacySettings::KEY,
 ];
 
 pub(super) fn read(reader: &mut Reader<'_>, root: &Section<'_>) -> Settings {
@@ -58,6 +64,7 @@ pub(super) fn read(reader: &mut Reader<'_>, root: &Section<'_>) -> Settings {
         cache: table(reader, root),
         retention: table(reader, root),
         telemetry: table(reader, root),
+        privacy: table(reader, root),
     }
 }
 
@@ -66,6 +73,7 @@ pub(super) fn print(settings: &Settings, root: &mut Table) {
     put(root, settings.cache.as_ref());
     put(root, settings.retention.as_ref());
     put(root, settings.telemetry.as_ref());
+    put(root, settings.privacy.as_ref());
 }
 
 fn table<T: SettingsTable>(reader: &mut Reader<'_>, root: &Section<'_>) -> Option<T> {

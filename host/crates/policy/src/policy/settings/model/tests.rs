@@ -6,7 +6,7 @@ fn problem(text: &str) -> String {
 }
 
 #[test]
-fn the_highest_file_decides() {
+fn the_nearest_file_decides() {
     let policy = |name: &str, model: &str| {
         let text = format!("[model]\nuse = \"{model}\"\nmax_tokens = 500\n");
         Policy::parse(name, &text).unwrap()
@@ -15,6 +15,10 @@ fn the_highest_file_decides() {
     assert_eq!(Policy::from_toml(&text).unwrap().to_toml(), text);
     assert!(text.contains("max_tokens = 500"), "{text}");
     let layers = Layers::from(policy("a", "anthropic:x"));
+    let both = layers
+        .clone()
+        .with(crate::Layer::Project, policy("b", "anthropic:y"));
+    assert_eq!(both.model().name.as_deref(), Some("anthropic:y"));
     assert_eq!(layers.model().name.as_deref(), Some("anthropic:x"));
     assert_eq!(layers.model().rule.unwrap().to_string(), "a:1 model");
     assert_eq!(Layers::default().model(), super::ModelSettings::default());
