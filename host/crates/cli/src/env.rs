@@ -25,13 +25,41 @@ pub(crate) const CONFIG_DIR: &str = "TOOLCELL_CONFIG_DIR";
 pub(crate) const VAULT_PASSPHRASE_FILE: &str = "TOOLCELL_VAULT_PASSPHRASE_FILE";
 pub(crate) const CREDENTIALS_DIRECTORY: &str = "CREDENTIALS_DIRECTORY";
 pub(crate) const ANTHROPIC_API_KEY: &str = "ANTHROPIC_API_KEY";
+pub(crate) const ANTHROPIC_AUTH_TOKEN: &str = "ANTHROPIC_AUTH_TOKEN";
 pub(crate) const ANTHROPIC_BASE_URL: &str = "ANTHROPIC_BASE_URL";
+pub(crate) const ANTHROPIC_CUSTOM_HEADERS: &str = "ANTHROPIC_CUSTOM_HEADERS";
+pub(crate) const OPENAI_API_KEY: &str = "OPENAI_API_KEY";
+pub(crate) const OPENAI_BASE_URL: &str = "OPENAI_BASE_URL";
+pub(crate) const AWS_BEARER_TOKEN_BEDROCK: &str = "AWS_BEARER_TOKEN_BEDROCK";
+pub(crate) const ANTHROPIC_AWS_API_KEY: &str = "ANTHROPIC_AWS_API_KEY";
+pub(crate) const AWS_ACCESS_KEY_ID: &str = "AWS_ACCESS_KEY_ID";
+pub(crate) const AWS_SECRET_ACCESS_KEY: &str = "AWS_SECRET_ACCESS_KEY";
+pub(crate) const AWS_SESSION_TOKEN: &str = "AWS_SESSION_TOKEN";
+pub(crate) const AWS_PROFILE: &str = "AWS_PROFILE";
+pub(crate) const AWS_REGION: &str = "AWS_REGION";
+pub(crate) const AWS_DEFAULT_REGION: &str = "AWS_DEFAULT_REGION";
+pub(crate) const AWS_SHARED_CREDENTIALS_FILE: &str = "AWS_SHARED_CREDENTIALS_FILE";
+pub(crate) const AWS_CONFIG_FILE: &str = "AWS_CONFIG_FILE";
+pub(crate) const ANTHROPIC_BEDROCK_BASE_URL: &str = "ANTHROPIC_BEDROCK_BASE_URL";
+pub(crate) const ANTHROPIC_BEDROCK_MANTLE_BASE_URL: &str = "ANTHROPIC_BEDROCK_MANTLE_BASE_URL";
+pub(crate) const CLOUD_ML_REGION: &str = "CLOUD_ML_REGION";
+pub(crate) const ANTHROPIC_VERTEX_PROJECT_ID: &str = "ANTHROPIC_VERTEX_PROJECT_ID";
+pub(crate) const GOOGLE_CLOUD_PROJECT: &str = "GOOGLE_CLOUD_PROJECT";
+pub(crate) const ANTHROPIC_VERTEX_BASE_URL: &str = "ANTHROPIC_VERTEX_BASE_URL";
 
 const fn open(name: &'static str, about: &'static str) -> Variable {
     Variable {
         name,
         about,
         secret: false,
+    }
+}
+
+const fn key(name: &'static str, about: &'static str) -> Variable {
+    Variable {
+        name,
+        about,
+        secret: true,
     }
 }
 
@@ -68,14 +96,76 @@ pub(crate) const ALL: &[Variable] = &[
         CREDENTIALS_DIRECTORY,
         "where a service manager put credentials, for secrets `from = \"file:…\"`",
     ),
-    Variable {
-        name: ANTHROPIC_API_KEY,
-        about: "key for `--model anthropic:…` and `demo --live`",
-        secret: true,
-    },
+    key(
+        ANTHROPIC_API_KEY,
+        "key for `--model anthropic:…` and `demo --live`",
+    ),
+    key(
+        ANTHROPIC_AUTH_TOKEN,
+        "token for `--model anthropic:…` where there is no key",
+    ),
     open(
         ANTHROPIC_BASE_URL,
         "where the Messages API is (default https://api.anthropic.com)",
+    ),
+    key(
+        ANTHROPIC_CUSTOM_HEADERS,
+        "further headers for `--model anthropic:…`, lines of `Name: value`",
+    ),
+    key(OPENAI_API_KEY, "key for `--model openai:…`"),
+    open(
+        OPENAI_BASE_URL,
+        "where the API of OpenAI is (default https://api.openai.com/v1)",
+    ),
+    key(
+        AWS_BEARER_TOKEN_BEDROCK,
+        "key for `--model bedrock:…` and `--model mantle:…`; else requests are signed",
+    ),
+    key(
+        ANTHROPIC_AWS_API_KEY,
+        "key for `--model mantle:…` where there is no AWS_BEARER_TOKEN_BEDROCK",
+    ),
+    open(AWS_ACCESS_KEY_ID, "keys to sign requests to AWS with"),
+    key(AWS_SECRET_ACCESS_KEY, "keys to sign requests to AWS with"),
+    key(
+        AWS_SESSION_TOKEN,
+        "goes with keys of AWS that are valid for a while",
+    ),
+    open(
+        AWS_PROFILE,
+        "the profile of the shared files of AWS (default `default`)",
+    ),
+    open(AWS_REGION, "the region of `bedrock` and `mantle`"),
+    open(AWS_DEFAULT_REGION, "the same where AWS_REGION is not set"),
+    open(
+        AWS_SHARED_CREDENTIALS_FILE,
+        "a shared file of AWS (default ~/.aws/credentials)",
+    ),
+    open(
+        AWS_CONFIG_FILE,
+        "the other shared file of AWS (default ~/.aws/config)",
+    ),
+    open(
+        ANTHROPIC_BEDROCK_BASE_URL,
+        "where the runtime endpoint of Amazon Bedrock is (default by the region)",
+    ),
+    open(
+        ANTHROPIC_BEDROCK_MANTLE_BASE_URL,
+        "where the Messages API of Amazon Bedrock is (default by the region)",
+    ),
+    open(CLOUD_ML_REGION, "the region of `vertex`"),
+    open(ANTHROPIC_VERTEX_PROJECT_ID, "the project of `vertex`"),
+    open(
+        GOOGLE_CLOUD_PROJECT,
+        "the same where ANTHROPIC_VERTEX_PROJECT_ID is not set",
+    ),
+    open(
+        ANTHROPIC_VERTEX_BASE_URL,
+        "where Google Vertex AI is (default by the region)",
+    ),
+    open(
+        "GOOGLE_APPLICATION_CREDENTIALS",
+        "a key file of a service account for `vertex`; else what `gcloud` knows",
     ),
     open("NO_COLOR", "no colour when set to anything; --color wins"),
     open(
@@ -127,7 +217,10 @@ mod tests {
     fn names_are_unique_and_keys_are_secret() {
         for (at, variable) in ALL.iter().enumerate() {
             assert!(ALL[..at].iter().all(|other| other.name != variable.name));
-            assert_eq!(variable.secret, variable.name.ends_with("_KEY"));
+            let words = ["_KEY", "TOKEN", "_HEADERS"];
+            let secret = words.iter().any(|word| variable.name.contains(word))
+                && variable.name != AWS_ACCESS_KEY_ID;
+            assert_eq!(variable.secret, secret, "{}", variable.name);
         }
     }
 }

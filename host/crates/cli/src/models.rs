@@ -1,107 +1,200 @@
-//! From `--model` to a model.
+//! From `provider:model` to a model with everything around it.
+
+mod anthropic;
+mod aws;
+mod google;
+mod keys;
+mod openai;
+mod scripted;
 
 use std::{path::Path, sync::Arc};
 
-use toolcell::ErrorKind;
 use toolcell_agent::{
     ModelProvider,
-    model::{Anthropic, AnthropicConfig, ApiKey, Resilient, Retry, Scripted},
+    model::{Headers, ModelError, Resilient, Retry, Timeouts},
 };
+use toolcell_policy::{Layers, ModelApi, ModelSettings, ProviderSettings};
 
-use toolcell_policy::ModelSettings;
-
-use crate::{env, failure::Failure, files};
+use crate::{dirs::Dirs, failure::Failure};
+pub(crate) use keys::Keys;
+pub(crate) use scripted::scripted;
 
 /// The model of `run` and `demo --live` where none is named.
 pub(crate) const DEFAULT: &str = "anthropic:claude-sonnet-5-5";
 
-/// The longest script of recorded turns that is read, in bytes.
-const MAX_SCRIPT_BYTES: u64 = 64 << 20;
-
-/// The model of a run: that of the flag or the environment, else that of the policy, else the usual one.
-pub(crate) fn chosen<'a>(asked: Option<&'a str>, settings: &'a ModelSettings) -> &'a str {
-    asked.or(settings.name.as_deref()).unwrap_or(DEFAULT)
+/// What models are made of here: what the policy says about them, and where keys are kept.
+pub(crate) struct Models {
+    settings: ModelSettings,
+    providers: Vec<ProviderSettings>,
+    keys: Keys,
 }
 
-/// The model that `spec` names: `anthropic:MODEL` or `scripted:FILE`.
-pub(crate) fn open(spec: &str) -> Result<Arc<dyn ModelProvider>, Failure> {
-    match spec.split_once(':') {
-        Some(("scripted", file)) if !file.is_empty() => scripted_file(Path::new(file)),
-        Some(("anthropic", model)) if !model.is_empty() => anthropic(model),
-        _ => Err(Failure::usage(format!("`{spec}` names no model")).help(
-            "write `anthropic:MODEL`, for example `anthropic:claude-sonnet-5-5`, or `scripted:FILE` for recorded turns",
-        )),
+impl Models {
+    /// Reads no key yet.
+    pub(crate) fn new(layers: &Layers, dirs: &Dirs) -> Self {
+        Self {
+            settings: layers.model(),
+            providers: layers.providers(),
+            keys: Keys::new(dirs),
+        }
     }
-}
 
-/// Recorded turns.
-pub(crate) fn scripted(name: &str, text: &str) -> Result<Arc<dyn ModelProvider>, Failure> {
-    let script = Scripted::parse(name, text).map_err(|error| {
-        let mut failure = Failure::usage(format!("the recorded turns in {name} are not valid"))
-            .help("each line is one turn: {\"content\": [...], \"stop_reason\": \"tool_use\"}");
-        let line = |problem: &toolcell_agent::model::ScriptProblem| {
-            format!("{name}:{}: {}", problem.line, problem.message)
+    /// The model of a run: that of the flag or the environment, else that of the policy, else the usual one.
+    pub(crate) fn chosen<'a>(&'a self, asked: Option<&'a str>) -> &'a str {
+        asked.or(self.settings.name.as_deref()).unwrap_or(DEFAULT)
+    }
+
+    /// A model with everything around it. The layers stand in one order, the outermost last here: what speaks to a server,
+    /// what asks it again, what asks another model instead, what keeps answers, what watches.
+    pub(crate) async fn open(&self, spec: &str) -> Result<Arc<dyn ModelProvider>, Failure> {
+        self.resilient(spec).await
+    }
+
+    /// One model that is asked again when that makes sense.
+    async fn resilient(&self, spec: &str) -> Result<Arc<dyn ModelProvider>, Failure> {
+        let provider = self.provider(spec).await?;
+        if provider.is_free() {
+            return Ok(provider);
+        }
+        Ok(Arc::new(Resilient::new(provider, Retry::default())))
+    }
+
+    /// What speaks to a model's server, with nothing around it.
+    pub(crate) async fn provider(&self, spec: &str) -> Result<Arc<dyn ModelProvider>, Failure> {
+        let (name, model) = parts(spec)?;
+        if name == "scripted" {
+            return scripted::file(Path::new(model));
+        }
+        let provider = self.named(name)?;
+        match provider.api {
+            ModelApi::Anthropic => Ok(Arc::new(self.anthropic(model, &provider).await?)),
+            ModelApi::Bedrock => self.bedrock(model, &provider).await,
+            ModelApi::Mantle => self.mantle(model, &provider).await,
+            ModelApi::Vertex => self.vertex(model, &provider).await,
+            ModelApi::Openai => self.openai(model, &provider).await,
+        }
+    }
+
+    /// Every provider there is: those of the policy first, then those that need no table.
+    pub(crate) fn providers(&self) -> Vec<ProviderSettings> {
+        let mut providers = self.providers.clone();
+        for api in ModelApi::ALL {
+            if !providers.iter().any(|known| known.name == api.name()) {
+                providers.push(ProviderSettings::usual(api));
+            }
+        }
+        providers
+    }
+
+    /// The provider of a name.
+    fn named(&self, name: &str) -> Result<ProviderSettings, Failure> {
+        let providers = self.providers();
+        if let Some(found) = providers.iter().find(|it| it.name == name) {
+            return Ok(found.clone());
+        }
+        let mut names: Vec<&str> = providers.iter().map(|it| it.name.as_str()).collect();
+        names.push("scripted");
+        let score = |known: &str| strsim::jaro_winkler(known, &name.to_lowercase());
+        let near = names
+            .iter()
+            .copied()
+            .filter(|known| score(known) >= 0.75)
+            .max_by(|a, b| score(a).total_cmp(&score(b)));
+        let all = names.join(", ");
+        let help = match near {
+            Some(near) => format!("did you mean `{near}`? there are: {all}"),
+            None => format!("there are: {all}; others need a table [provider.NAME] in the policy"),
         };
-        failure.details = error.problems.iter().map(line).collect();
-        failure
-    })?;
-    Ok(Arc::new(script))
-}
-
-fn scripted_file(file: &Path) -> Result<Arc<dyn ModelProvider>, Failure> {
-    let failed = |error: &std::io::Error| Failure::io("read", file, error);
-    let text = files::read_text(file, MAX_SCRIPT_BYTES).map_err(|error| failed(&error))?;
-    scripted(&file.display().to_string(), &text)
-}
-
-fn anthropic(model: &str) -> Result<Arc<dyn ModelProvider>, Failure> {
-    let key = env::text(env::ANTHROPIC_API_KEY).ok_or_else(|| {
-        Failure::new(
-            ErrorKind::AuthRequired,
-            format!("`anthropic:{model}` needs an API key, and ANTHROPIC_API_KEY is not set"),
-        )
-        .help("set ANTHROPIC_API_KEY, or replay recorded turns with `--model scripted:FILE`")
-    })?;
-    let mut config = AnthropicConfig::new(model, ApiKey::new(&key));
-    if let Some(url) = env::text(env::ANTHROPIC_BASE_URL) {
-        config.base_url = url;
+        Err(Failure::usage(format!("there is no provider `{name}`")).help(help))
     }
-    let model = Anthropic::new(config).map_err(|error| {
-        Failure::new(error.code(), error.to_string())
-            .help("check ANTHROPIC_API_KEY and ANTHROPIC_BASE_URL")
-    })?;
-    Ok(Arc::new(Resilient::new(model, Retry::default())))
+
+    /// How long models may take.
+    fn timeouts(&self) -> Timeouts {
+        Timeouts::default()
+    }
+}
+
+/// The two parts of `provider:model`.
+fn parts(spec: &str) -> Result<(&str, &str), Failure> {
+    match spec.split_once(':') {
+        Some((provider, model)) if !provider.is_empty() && !model.is_empty() => {
+            Ok((provider, model))
+        }
+        _ => {
+            let help = if spec.starts_with("claude-") {
+                format!("did you mean `anthropic:{spec}`?")
+            } else {
+                "write `PROVIDER:MODEL`, for example `anthropic:claude-sonnet-5-5`, or `scripted:FILE` for recorded turns"
+                    .to_owned()
+            };
+            Err(Failure::usage(format!("`{spec}` names no model")).help(help))
+        }
+    }
+}
+
+/// The headers that the policy adds for a provider.
+fn headers(provider: &ProviderSettings) -> Result<Headers, Failure> {
+    let pairs = provider.headers.iter();
+    Headers::new(pairs.map(|(name, value)| (name.as_str(), value.as_str())))
+        .map_err(|error| unusable(&error, provider))
+}
+
+/// A model that cannot even be asked.
+fn unusable(error: &ModelError, provider: &ProviderSettings) -> Failure {
+    let failure = Failure::new(error.code(), error.to_string());
+    if provider.rule.is_written() {
+        failure.rule(provider.rule.to_string())
+    } else {
+        failure
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use toolcell::ErrorKind;
+
     use super::*;
 
-    fn refused(spec: &str) -> Failure {
-        match open(spec) {
+    fn models(policy: &str) -> Models {
+        let policy = toolcell_policy::Policy::from_toml(policy).unwrap();
+        let nowhere = std::path::PathBuf::from("/nowhere");
+        let dirs = Dirs {
+            state: nowhere.clone(),
+            cache: nowhere.clone(),
+            config: nowhere,
+        };
+        Models::new(&Layers::from(policy), &dirs)
+    }
+
+    async fn refused(policy: &str, spec: &str) -> Failure {
+        match models(policy).open(spec).await {
             Ok(_) => panic!("{spec} is no model"),
             Err(failure) => failure,
         }
     }
 
-    #[test]
-    fn what_names_no_model_is_refused() {
-        for spec in ["", "claude", "scripted:", "anthropic:", "openai:x"] {
-            assert_eq!(refused(spec).kind, ErrorKind::InvalidInput, "{spec}");
+    #[tokio::test]
+    async fn what_names_no_model_is_refused() {
+        for spec in ["", "claude", "scripted:", "anthropic:", ":x", "other:x"] {
+            let failure = refused("", spec).await;
+            assert_eq!(failure.kind, ErrorKind::InvalidInput, "{spec}");
         }
         assert_eq!(
-            refused("scripted:/no/such/file").kind,
+            refused("", "scripted:/no/such/file").await.kind,
             ErrorKind::Unavailable
         );
     }
 
-    #[test]
-    fn all_problems_of_a_script_are_told() {
-        let failure = match scripted("turns.jsonl", "{\n[]\n") {
-            Ok(_) => panic!("no script"),
-            Err(failure) => failure,
-        };
-        assert_eq!(failure.details.len(), 2);
-        assert!(failure.details[0].starts_with("turns.jsonl:1: "));
+    #[tokio::test]
+    async fn an_unknown_provider_is_told_with_the_nearest_names() {
+        let policy = "[provider.local]\napi = \"openai\"\nurl = \"http://127.0.0.1:1\"\n";
+        for (spec, near) in [("antropic:x", "`anthropic`"), ("locale:x", "`local`")] {
+            let help = refused(policy, spec).await.help.unwrap();
+            assert!(help.contains(&format!("did you mean {near}")), "{help}");
+        }
+        let help = refused("", "claude-opus-5-5").await.help.unwrap();
+        assert_eq!(help, "did you mean `anthropic:claude-opus-5-5`?");
+        let help = refused(policy, "zzz:x").await.help.unwrap();
+        assert!(help.contains("local, anthropic, openai, bedrock"), "{help}");
     }
 }

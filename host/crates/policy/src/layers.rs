@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use crate::{
     CacheSettings, Effect, EgressPolicy, Layer, Limits, LockedPackage, Manifest, ModelSettings,
-    Origin, Policy, Problem, RetentionSettings, Rule, Scrub, SharedLimits, Sink, TelemetrySettings,
-    UnknownSecrets,
+    Origin, Policy, Problem, ProviderSettings, RetentionSettings, Rule, Scrub, SharedLimits, Sink,
+    TelemetrySettings, UnknownSecrets,
     policy::{PrivacySettings, Settings, ToolPolicy},
     secrets::{DEFAULT_ARGUMENTS, DEFAULT_COMBINE},
 };
@@ -260,6 +260,22 @@ impl Layers {
     /// Who is told what runs and tools do, as [`model`](Self::model) is decided.
     pub fn telemetry(&self) -> TelemetrySettings {
         self.settings(|settings| settings.telemetry.as_ref())
+    }
+
+    /// The connections to models that have a name, by the tables `[provider.NAME]`: the highest file that has a name decides
+    /// about it. A file below the highest one that lists tools has no say in it.
+    pub fn providers(&self) -> Vec<ProviderSettings> {
+        let (above, _) = self.above(|_| None::<&()>);
+        let mut providers: Vec<ProviderSettings> = Vec::new();
+        let files = self.iter().take(above);
+        for table in files.filter_map(|(_, policy)| policy.settings.providers.as_ref()) {
+            for provider in &table.0 {
+                if !providers.iter().any(|known| known.name == provider.name) {
+                    providers.push(provider.clone());
+                }
+            }
+        }
+        providers
     }
 
     /// What the highest file says that has a table, where files below the highest one that lists tools have no say.

@@ -108,6 +108,9 @@ pub use policy::{
     MAX_POLICY_TOOLS, MAX_REDIRECTS, MAX_SECRETS, ModelSettings, ModelThinking, ModelToolChoice,
     NetGrant, Origin, Policy, Random, ScratchGrant, ToolPolicy,
 };
+pub use policy::{
+    KeyHeader, MAX_PROVIDER_HEADERS, MAX_PROVIDERS, ModelApi, PROVIDER_LACKS, ProviderSettings,
+};
 pub use policy::{MAX_PERSONAL_KINDS, Scrub, Sink};
 pub use problem::{FileKind, MAX_PROBLEMS, Problem, Problems};
 pub use rule::{Effect, Layer, Rule, Verdict};

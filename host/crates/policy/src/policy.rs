@@ -30,6 +30,9 @@ pub use settings::{
     TelemetryHeader, TelemetrySettings, format_age, parse_age, parse_collector, parse_listen,
 };
 pub use settings::{EFFORTS, MAX_OUTPUT_TOKENS, ModelSettings, ModelThinking, ModelToolChoice};
+pub use settings::{
+    KeyHeader, MAX_PROVIDER_HEADERS, MAX_PROVIDERS, ModelApi, PROVIDER_LACKS, ProviderSettings,
+};
 pub use settings::{MAX_PERSONAL_KINDS, Scrub, Sink};
 pub(crate) use settings::{PrivacySettings, Settings};
 pub use tool::MAX_REDIRECTS;
@@ -279,6 +282,9 @@ impl Policy {
         if let Some(telemetry) = &mut self.settings.telemetry {
             telemetry.set_base(&base);
         }
+        if let Some(providers) = &mut self.settings.providers {
+            providers.set_base(&base);
+        }
         self.base = Some(base);
         self
     }
@@ -373,6 +379,9 @@ impl Policy {
         let cache = settings.cache.as_mut().and_then(|it| it.rule.as_mut());
         let retention = settings.retention.as_mut().and_then(|it| it.rule.as_mut());
         cache.into_iter().chain(retention).for_each(set);
+        for provider in self.settings.providers.iter_mut().flat_map(|it| &mut it.0) {
+            set(&mut provider.rule);
+        }
         [&mut self.limits, &mut self.session, &mut self.host]
             .into_iter()
             .flat_map(|limits| &mut limits.0)

@@ -1,6 +1,7 @@
 //! The Anthropic Messages API and servers that speak it.
 
 pub(crate) mod body;
+mod list;
 
 use std::fmt;
 
@@ -9,21 +10,26 @@ use reqwest::{
     Method,
     header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue},
 };
-use serde_json::Value;
+use serde_json::{Map, Value};
 use url::Url;
 
 use super::{
-    Account, ApiKey, Assembler, ModelError, ModelProvider, ModelSink, Timeouts,
+    Account, ApiKey, Assembler, Headers, ModelError, ModelProvider, ModelSink, Timeouts,
     http::{Ask, Http, endpoint},
 };
 use crate::wire::{ModelRequest, Reply};
-use body::{Dialect, messages_body};
+use body::{Dialect, count_body, messages_body};
+
+pub use list::ListedModel;
 
 /// The API version this client was written for.
-const VERSION: &str = "2026-10-21";
+pub(super) const VERSION: &str = "2026-10-21";
 
 /// The version before, the last one that takes sampling parameters.
-const OLD_VERSION: &str = "2023-06-01";
+pub(super) const OLD_VERSION: &str = "2023-06-01";
+
+/// The media type of a turn.
+pub(super) const EVENT_STREAM: &str = "text/event-stream";
 
 /// How the key is sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -33,6 +39,8 @@ pub enum Auth {
     Bearer,
     /// `X-Api-Key: KEY`, which older servers need.
     XApiKey,
+    /// Not at all, for servers that ask nobody for a key.
+    Nothing,
 }
 
 /// How to reach the API.
@@ -49,8 +57,14 @@ pub struct AnthropicConfig {
     pub allow_http: bool,
     /// How the key is sent. Default `Bearer`.
     pub auth: Auth,
-    /// The `anthropic-version` header. Default `2026-10-21`.
+    /// The `anthropic-version` header. Default `2026-10-21`. Only `2023-06-01` takes sampling parameters.
     pub version: String,
+    /// The `anthropic-beta` header: what is tried before it is there for all.
+    pub betas: Vec<String>,
+    /// The `anthropic-workspace-id` header.
+    pub workspace: Option<String>,
+    /// Further headers. They come last, so they may say otherwise than all above.
+    pub headers: Headers,
     /// How long to wait.
     pub timeouts: Timeouts,
 }
@@ -65,6 +79,9 @@ impl AnthropicConfig {
             allow_http: false,
             auth: Auth::Bearer,
             version: VERSION.into(),
+            betas: Vec::new(),
+            workspace: None,
+            headers: Headers::default(),
             timeouts: Timeouts::default(),
         }
     }
@@ -74,8 +91,10 @@ impl AnthropicConfig {
 pub struct Anthropic {
     config: AnthropicConfig,
     http: Http,
-    url: Url,
     headers: HeaderMap,
+    turns: Url,
+    counts: Url,
+    models: Url,
 }
 
 impl fmt::Debug for Anthropic {
@@ -93,9 +112,12 @@ impl Anthropic {
     /// [`ModelError::Key`] when the key is missing or cannot be sent, [`ModelError::Config`] when the version or base URL
     /// cannot be used.
     pub fn new(config: AnthropicConfig) -> Result<Self, ModelError> {
+        let url = |path: &str| endpoint(&config.base_url, path, config.allow_http);
         Ok(Self {
+            turns: url("/v1/messages")?,
+            counts: url("/v1/messages/count_tokens")?,
+            models: url("/v1/models")?,
             http: Http::new(config.timeouts)?,
-            url: endpoint(&config.base_url, "/v1/messages", config.allow_http)?,
             headers: headers(&config)?,
             config,
         })
@@ -108,35 +130,66 @@ impl Anthropic {
             version: None,
             sampling: self.config.version == OLD_VERSION,
         };
-        let ask = Ask {
-            method: Method::POST,
-            url: self.url.clone(),
-            headers: self.headers.clone(),
-            body: Value::from(messages_body(request, dialect)?)
-                .to_string()
-                .into_bytes(),
-            accept: "text/event-stream",
-            hide: std::slice::from_ref(&self.config.api_key),
-        };
+        let body = messages_body(request, dialect)?;
+        let ask = self.post(&self.turns, body, EVENT_STREAM);
         self.http.turn(ask, Assembler::default(), sink).await
+    }
+
+    async fn count(&self, request: &ModelRequest) -> Result<Option<u64>, ModelError> {
+        let ask = self.post(&self.counts, count_body(request)?, "application/json");
+        counted(&self.http.json(ask).await?).map(Some)
+    }
+
+    fn post(&self, url: &Url, body: Map<String, Value>, accept: &'static str) -> Ask<'_> {
+        Ask {
+            method: Method::POST,
+            url: url.clone(),
+            headers: self.headers.clone(),
+            body: Value::from(body).to_string().into_bytes(),
+            accept,
+            hide: std::slice::from_ref(&self.config.api_key),
+        }
     }
 }
 
+/// What the counting endpoint counted.
+pub(super) fn counted(answer: &Value) -> Result<u64, ModelError> {
+    answer
+        .get("input_tokens")
+        .and_then(Value::as_u64)
+        .ok_or_else(|| ModelError::Protocol("a count without `input_tokens`".into()))
+}
+
 fn headers(config: &AnthropicConfig) -> Result<HeaderMap, ModelError> {
-    let (name, value) = match config.auth {
-        Auth::Bearer => (AUTHORIZATION, config.api_key.header("Bearer ")?),
-        Auth::XApiKey => (
-            HeaderName::from_static("x-api-key"),
-            config.api_key.header("")?,
-        ),
+    let mut headers = HeaderMap::new();
+    let key = &config.api_key;
+    match config.auth {
+        Auth::Bearer => headers.insert(AUTHORIZATION, key.header("Bearer ")?),
+        Auth::XApiKey => headers.insert(HeaderName::from_static("x-api-key"), key.header("")?),
+        Auth::Nothing => None,
     };
-    let version = HeaderValue::from_str(&config.version).map_err(|_| {
-        ModelError::Config("the API version holds characters that cannot be sent".into())
+    say(&mut headers, "anthropic-version", &config.version)?;
+    if !config.betas.is_empty() {
+        say(&mut headers, "anthropic-beta", &config.betas.join(","))?;
+    }
+    if let Some(workspace) = &config.workspace {
+        say(&mut headers, "anthropic-workspace-id", workspace)?;
+    }
+    config.headers.over(&mut headers);
+    Ok(headers)
+}
+
+/// Sets a header of the API.
+pub(super) fn say(
+    headers: &mut HeaderMap,
+    name: &'static str,
+    value: &str,
+) -> Result<(), ModelError> {
+    let value = HeaderValue::from_str(value).map_err(|_| {
+        ModelError::Config(format!("`{name}` holds characters that cannot be sent"))
     })?;
-    Ok(HeaderMap::from_iter([
-        (name, value),
-        (HeaderName::from_static("anthropic-version"), version),
-    ]))
+    headers.insert(HeaderName::from_static(name), value);
+    Ok(())
 }
 
 impl ModelProvider for Anthropic {
@@ -150,7 +203,7 @@ impl ModelProvider for Anthropic {
 
     fn account(&self) -> Account {
         Account {
-            place: self.url.origin().ascii_serialization(),
+            place: self.turns.origin().ascii_serialization(),
             payer: self.config.api_key.payer(),
         }
     }
@@ -161,6 +214,13 @@ impl ModelProvider for Anthropic {
         sink: ModelSink<'a>,
     ) -> BoxFuture<'a, Result<Reply, ModelError>> {
         Box::pin(self.ask(request, sink))
+    }
+
+    fn count_tokens<'a>(
+        &'a self,
+        request: &'a ModelRequest,
+    ) -> BoxFuture<'a, Result<Option<u64>, ModelError>> {
+        Box::pin(self.count(request))
     }
 }
 

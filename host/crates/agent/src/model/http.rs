@@ -23,6 +23,9 @@ use crate::wire::Reply;
 /// No turn is longer than this on the wire: 128,000 tokens with all their framing are a third of it.
 const MAX_STREAM_BYTES: u64 = 64 << 20;
 
+/// No answer that is one piece of JSON is longer than this.
+const MAX_JSON_BYTES: u64 = 16 << 20;
+
 /// How much of an error body is read.
 const MAX_ERROR_BYTES: usize = 64 << 10;
 
@@ -53,7 +56,7 @@ impl Default for Timeouts {
 }
 
 /// Connections to model servers, with this library's own TLS settings.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub(crate) struct Http {
     client: reqwest::Client,
     timeouts: Timeouts,
@@ -144,6 +147,32 @@ impl Http {
         self.receive(opened, assembler, sink)
             .await
             .map_err(|error| redact(error, hide))
+    }
+
+    /// Asks for an answer that is one piece of JSON.
+    pub(crate) async fn json(&self, ask: Ask<'_>) -> Result<Value, ModelError> {
+        let hide = ask.hide;
+        let opened = self.open(ask).await?;
+        self.whole(opened)
+            .await
+            .map_err(|error| redact(error, hide))
+    }
+
+    async fn whole(&self, opened: Opened) -> Result<Value, ModelError> {
+        let pieces = pieces(opened.response, self.timeouts.idle, MAX_JSON_BYTES);
+        let mut pieces = std::pin::pin!(pieces);
+        let mut body = Vec::new();
+        loop {
+            let Ok(piece) = timeout_at(opened.end, pieces.next()).await else {
+                return Err(self.too_long());
+            };
+            match piece {
+                Some(piece) => body.extend_from_slice(&piece.map_err(ModelError::from)?),
+                None => break,
+            }
+        }
+        serde_json::from_slice(&body)
+            .map_err(|error| ModelError::Protocol(format!("the answer is no JSON: {error}")))
     }
 
     async fn send(&self, ask: Ask<'_>) -> Result<(Head, Response), ModelError> {
@@ -300,6 +329,12 @@ fn pieces(
 #[error("{0}")]
 pub(crate) struct BodyError(ModelError);
 
+impl From<BodyError> for ModelError {
+    fn from(error: BodyError) -> Self {
+        error.0
+    }
+}
+
 /// The error of the event parser in our words.
 pub(crate) fn stream_error(error: sse_stream::Error) -> ModelError {
     match error {
@@ -315,6 +350,8 @@ pub(crate) fn stream_error(error: sse_stream::Error) -> ModelError {
 struct Head {
     status: u16,
     content_type: String,
+    /// The word of AWS for an error, which stands in no body.
+    error_type: Option<String>,
     request_id: Option<String>,
     retry_after: Option<Duration>,
     limits: RateLimits,
@@ -330,8 +367,13 @@ impl Head {
         Self {
             status: response.status().as_u16(),
             content_type: header("content-type").unwrap_or("").to_ascii_lowercase(),
+            // With what comes after a colon, AWS says where its word is explained.
+            error_type: header("x-amzn-errortype")
+                .and_then(|text| text.split(':').next())
+                .map(str::to_owned),
             request_id: header("request-id")
                 .or_else(|| header("x-request-id"))
+                .or_else(|| header("x-amzn-requestid"))
                 .map(str::to_owned),
             retry_after: limits::retry_after(headers, now),
             limits: RateLimits::of(headers, now),
@@ -343,6 +385,7 @@ impl Head {
         let body = String::from_utf8_lossy(body);
         let parsed: Value = serde_json::from_str(&body).unwrap_or(Value::Null);
         let said::Said { kind, message } = said(&parsed);
+        let kind = kind.or(self.error_type);
         if self.status == 200 && kind.is_none() && message.is_none() {
             return ModelError::Protocol(format!(
                 "expected content type {expected}, got `{}`",

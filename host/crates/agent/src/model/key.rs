@@ -17,6 +17,12 @@ impl ApiKey {
         Self(key.trim().to_owned())
     }
 
+    /// The key itself, to sign with.
+    #[cfg(feature = "bedrock")]
+    pub(super) fn expose(&self) -> &str {
+        &self.0
+    }
+
     /// The value of a header that holds the key behind `before`.
     ///
     /// # Errors

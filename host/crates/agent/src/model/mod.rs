@@ -2,31 +2,47 @@
 
 pub(crate) mod anthropic;
 mod assemble;
+#[cfg(feature = "bedrock")]
+mod aws;
+#[cfg(feature = "bedrock")]
+mod bedrock;
 mod cached;
+mod cloud;
 mod error;
 mod fallback;
+mod headers;
 pub(crate) mod http;
 mod key;
 mod limits;
+#[cfg(feature = "bedrock")]
+mod mantle;
 mod observed;
 pub(crate) mod openai;
 mod replay;
 mod resilient;
 mod scripted;
 mod strict;
+mod vertex;
 
 use std::{sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
 
-pub use anthropic::{Anthropic, AnthropicConfig, Auth};
+pub use anthropic::{Anthropic, AnthropicConfig, Auth, ListedModel};
 pub use assemble::Assembler;
+#[cfg(feature = "bedrock")]
+pub use aws::{AwsAuth, AwsKeySource, AwsKeys, Clock};
+#[cfg(feature = "bedrock")]
+pub use bedrock::{Bedrock, BedrockConfig};
 pub use cached::Cached;
 pub use error::{ModelError, TimeoutKind};
 pub use fallback::Fallback;
+pub use headers::Headers;
 pub use http::Timeouts;
 pub use key::ApiKey;
 pub use limits::{Counted, RateLimit, RateLimits};
+#[cfg(feature = "bedrock")]
+pub use mantle::{Mantle, MantleConfig};
 pub use observed::Observed;
 pub use openai::{ChatAssembler, Lack, Lacks, OpenAi, OpenAiConfig};
 pub use resilient::{
@@ -34,6 +50,7 @@ pub use resilient::{
     WaitReason,
 };
 pub use scripted::{ScriptError, ScriptProblem, Scripted};
+pub use vertex::{TokenSource, Vertex, VertexConfig};
 
 use crate::wire::{ModelRequest, Reply};
 

@@ -18,7 +18,9 @@ use crate::{
     dirs::Dirs,
     env, exit,
     failure::{Failure, without_number},
-    hosts, interrupt, models, output,
+    hosts, interrupt,
+    models::{self, Models},
+    output,
     policies::{self, InForce},
     style::{self, paint},
     timeline::{Show, Timeline},
@@ -35,10 +37,10 @@ pub(crate) async fn demo(arguments: DemoArgs) -> Outcome {
     if arguments.events {
         output::stream_events();
     }
-    let model = model(&arguments)?;
+    let dirs = Dirs::find()?;
+    let model = model(&arguments, &dirs).await?;
     // From here on an interrupt ends cleanly, so the scratch copy goes away with it.
     let cancel = interrupt::token();
-    let dirs = Dirs::find()?;
     let scratch = Scratch::new(arguments.keep)?;
     let in_force = policy(&dirs, &scratch)?;
     let host = hosts::open(&in_force, &dirs, WorkerOptions::default()).await?;
@@ -73,9 +75,12 @@ pub(crate) async fn demo(arguments: DemoArgs) -> Outcome {
     finish(&arguments, &report, &checks, &in_force, &place, &timeline)
 }
 
-fn model(arguments: &DemoArgs) -> Result<Arc<dyn ModelProvider>, Failure> {
+async fn model(arguments: &DemoArgs, dirs: &Dirs) -> Result<Arc<dyn ModelProvider>, Failure> {
     if arguments.live {
-        models::open(&arguments.model)
+        let above = policies::above(dirs)?;
+        Models::new(&above.layers, dirs)
+            .open(&arguments.model)
+            .await
     } else {
         models::scripted("demo/turns.jsonl", TURNS)
     }

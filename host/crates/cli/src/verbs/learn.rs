@@ -8,7 +8,7 @@ use toolcell::{
     text::escape_control,
 };
 use toolcell_agent::{AgentBuilder, RunContext};
-use toolcell_policy::{Access, Layer, Layers, Learned, Manifest, ModelSettings, Policy, Watched};
+use toolcell_policy::{Access, Layer, Layers, Learned, Manifest, Policy, Watched};
 
 use super::{call, run};
 use crate::{
@@ -17,7 +17,9 @@ use crate::{
     dirs::Dirs,
     exit,
     failure::Failure,
-    hosts, interrupt, models, output,
+    hosts, interrupt,
+    models::Models,
+    output,
     policies::{self, InForce},
     style::{self, paint},
     timeline::{Show, Timeline},
@@ -46,7 +48,16 @@ pub(crate) async fn learn(arguments: LearnArgs) -> Outcome {
         names.extend(call::load(&host, component).await?);
     }
     let ended = match &arguments.task {
-        Some(task) => work(host, task, &arguments, &in_force.layers.model(), &dirs).await?,
+        Some(task) => {
+            work(
+                host,
+                task,
+                &arguments,
+                &Models::new(&in_force.layers, &dirs),
+                &dirs,
+            )
+            .await?
+        }
         None => once(&host, &arguments, names).await?,
     };
     let seen = learning.seen();
@@ -166,10 +177,12 @@ async fn work(
     host: ToolHost,
     task: &str,
     arguments: &LearnArgs,
-    settings: &ModelSettings,
+    models: &Models,
     dirs: &Dirs,
 ) -> Result<String, Failure> {
-    let model = models::open(models::chosen(arguments.model.as_deref(), settings))?;
+    let model = models
+        .open(models.chosen(arguments.model.as_deref()))
+        .await?;
     let agent = AgentBuilder::new(Arc::new(host), model);
     let agent = agent.build().map_err(run::failed)?;
     let timeline = Timeline::new(Show::Silent);

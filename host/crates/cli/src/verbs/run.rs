@@ -21,7 +21,9 @@ use crate::{
     dirs::{self, Dirs},
     env, exit,
     failure::{Failure, without_number},
-    files, hosts, interrupt, models, output, policies,
+    files, hosts, interrupt,
+    models::Models,
+    output, policies,
     style::{self, paint},
     timeline::{Show, Timeline},
 };
@@ -66,8 +68,9 @@ pub(crate) async fn run(arguments: RunArgs) -> Outcome {
     let dirs = Dirs::find()?;
     let in_force = policies::load(&arguments.policy, &dirs)?;
     let settings = in_force.layers.model();
-    let spec = models::chosen(arguments.model.as_deref(), &settings);
-    let model = models::open(spec)?;
+    let models = Models::new(&in_force.layers, &dirs);
+    let spec = models.chosen(arguments.model.as_deref());
+    let model = models.open(spec).await?;
     let task = arguments.task.as_deref().map(task_text).transpose()?;
     let place = place(&arguments, &dirs)?;
     let host = hosts::open(&in_force, &dirs, arguments.workers).await?;

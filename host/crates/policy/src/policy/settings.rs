@@ -7,6 +7,7 @@
 mod cache;
 mod model;
 mod privacy;
+mod provider;
 mod retention;
 mod telemetry;
 
@@ -19,6 +20,10 @@ pub use cache::{CACHE_BYTES, CacheSettings, CacheStore, MAX_CACHE_TTL};
 pub use model::{EFFORTS, MAX_OUTPUT_TOKENS, ModelSettings, ModelThinking, ModelToolChoice};
 pub(crate) use privacy::PrivacySettings;
 pub use privacy::{MAX_PERSONAL_KINDS, Scrub, Sink};
+pub(crate) use provider::Providers;
+pub use provider::{
+    KeyHeader, MAX_PROVIDER_HEADERS, MAX_PROVIDERS, ModelApi, PROVIDER_LACKS, ProviderSettings,
+};
 pub use retention::{
     RETENTION_AGE, RETENTION_BYTES, Retention, RetentionSettings, format_age, parse_age,
 };
@@ -43,6 +48,7 @@ trait SettingsTable: Sized {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Settings {
     pub(crate) model: Option<ModelSettings>,
+    pub(crate) providers: Option<Providers>,
     pub(crate) cache: Option<CacheSettings>,
     pub(crate) retention: Option<RetentionSettings>,
     pub(crate) telemetry: Option<TelemetrySettings>,
@@ -52,6 +58,7 @@ pub(crate) struct Settings {
 /// The names of the tables.
 pub(super) const KEYS: &[&str] = &[
     ModelSettings::KEY,
+    Providers::KEY,
     CacheSettings::KEY,
     RetentionSettings::KEY,
     TelemetrySettings::KEY,
@@ -61,6 +68,7 @@ pub(super) const KEYS: &[&str] = &[
 pub(super) fn read(reader: &mut Reader<'_>, root: &Section<'_>) -> Settings {
     Settings {
         model: table(reader, root),
+        providers: table(reader, root),
         cache: table(reader, root),
         retention: table(reader, root),
         telemetry: table(reader, root),
@@ -70,6 +78,7 @@ pub(super) fn read(reader: &mut Reader<'_>, root: &Section<'_>) -> Settings {
 
 pub(super) fn print(settings: &Settings, root: &mut Table) {
     put(root, settings.model.as_ref());
+    put(root, settings.providers.as_ref());
     put(root, settings.cache.as_ref());
     put(root, settings.retention.as_ref());
     put(root, settings.telemetry.as_ref());

@@ -55,10 +55,54 @@ pub(crate) fn messages_body(
     if !options.sampling.is_default() {
         sampling(options, dialect, &mut put)?;
     }
+    let sampled = ["temperature", "top_p", "top_k"];
+    if !dialect.sampling && sampled.iter().any(|key| request.extra.contains_key(*key)) {
+        return Err(no_sampling());
+    }
     // The operator's own fields come last: they are the last word.
     body.extend(request.extra.clone());
     Ok(body)
 }
+
+fn no_sampling() -> ModelError {
+    ModelError::Config(
+        "the Messages API takes no temperature, top_p or top_k since version 2026-10-21; \
+         leave them out, or pin the version before (2023-06-01, bedrock-2023-05-31, vertex-2023-10-16)"
+            .into(),
+    )
+}
+
+/// The body of a request that has the tokens of this one counted.
+///
+/// # Errors
+/// As [`messages_body`].
+pub(crate) fn count_body(request: &ModelRequest) -> Result<Map<String, Value>, ModelError> {
+    let dialect = Dialect {
+        model: true,
+        stream: None,
+        version: None,
+        // What is not counted is taken out again.
+        sampling: true,
+    };
+    let mut body = messages_body(request, dialect)?;
+    body.retain(|key, _| COUNTED.contains(&key.as_str()));
+    Ok(body)
+}
+
+/// The fields that the counting endpoint takes.
+const COUNTED: [&str; 11] = [
+    "cache_control",
+    "context_management",
+    "mcp_servers",
+    "messages",
+    "model",
+    "output_config",
+    "speed",
+    "system",
+    "thinking",
+    "tool_choice",
+    "tools",
+];
 
 fn sampling(
     options: &TurnOptions,
@@ -70,11 +114,7 @@ fn sampling(
         return Err(ModelError::Config("the Messages API takes no seed".into()));
     }
     if !dialect.sampling {
-        return Err(ModelError::Config(
-            "the Messages API takes no temperature, top_p or top_k since version 2026-10-21; \
-             leave them out, or pin version 2023-06-01"
-                .into(),
-        ));
+        return Err(no_sampling());
     }
     put("temperature", sampling.temperature.map(Value::from));
     put("top_p", sampling.top_p.map(Value::from));
