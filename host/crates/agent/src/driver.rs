@@ -3,6 +3,7 @@
 mod builder;
 mod calls;
 mod clean;
+mod context;
 mod heard;
 mod observe;
 mod reserve;
@@ -16,11 +17,13 @@ use tokio_util::sync::CancellationToken;
 use toolcell::{LikelySecrets, Redaction, SessionId, TenantId};
 
 pub use builder::AgentBuilder;
+use context::{Purpose, Room};
 pub use reserve::LEAST_OUTPUT;
 
 use crate::{
     budget::{Budget, Spent},
     catalog::{Catalog, Price},
+    context::{ContextReport, ContextRules},
     event::{AgentEvent, AgentSink},
     ledger::{LedgerError, Purse, Shared},
     machine::{MachineError, Run, RunSettings, Step},
@@ -28,7 +31,7 @@ use crate::{
     model::ModelProvider,
     outcome::RunOutcome,
     repeat::RepeatLimits,
-    runner::{ToolRunner, interrupted},
+    runner::{ToolRunner, ToolSpec, interrupted},
     transcript::{Record, Transcript, TranscriptError, replay},
     wire::TurnOptions,
 };
@@ -60,6 +63,7 @@ struct Rules {
     extra: Map<String, Value>,
     budget: Budget,
     repeat: RepeatLimits,
+    context: ContextRules,
     parallel: usize,
     cancel_grace: Duration,
 }
@@ -87,6 +91,8 @@ pub struct RunReport {
     pub text: String,
     /// What it spent.
     pub spent: Spent,
+    /// What its context went through.
+    pub context: ContextReport,
 }
 
 /// Why a run could not go on at all. What the model or a tool did wrong is none of these.
@@ -154,10 +160,13 @@ impl Agent {
             line,
             message,
         })?;
-        let model = Some(self.model.id().to_owned());
-        transcript.append(&Record::Resume { model })?;
+        let settings = self.settings();
+        transcript.append(&Record::Resume {
+            model: Some(settings.model.clone()),
+            context: Some(settings.context.clone()),
+        })?;
         let mut run = resumed.run;
-        run.change_settings(self.settings());
+        run.change_settings(settings);
         let mut session = Session::new(self, context, run, Some(transcript));
         let before = session.call_context();
         for tool in &resumed.called {
@@ -181,16 +190,20 @@ impl Agent {
 
     fn settings(&self) -> RunSettings {
         let tools = self.runner.tools();
+        let context = self.context_rules(&tools);
+        let tools = tools.iter().map(ToolSpec::definition);
+        let reader = context.reader.as_deref().map(crate::context::reader);
         RunSettings {
             model: self.model.id().into(),
             max_tokens: self.rules.max_tokens,
             system: self.rules.system.clone(),
-            tools: tools.iter().map(|tool| tool.definition()).collect(),
+            tools: tools.chain(reader).collect(),
             options: self.rules.options.clone(),
             extra: self.rules.extra.clone(),
             budget: self.rules.budget.clone(),
             repeat: self.rules.repeat.clone(),
             price: self.price.clone(),
+            context,
         }
     }
 }
@@ -206,6 +219,8 @@ struct Session<'a> {
     /// When the run would have begun, had it never been interrupted.
     began: Instant,
     earlier: Duration,
+    /// What the server said, where it said that the conversation is too long and no room was made since.
+    overflow: Option<String>,
     /// The budgets that it shares with other runs.
     purse: Purse,
     /// When the time that was taken out of those is up.
@@ -227,6 +242,7 @@ impl<'a> Session<'a> {
             context,
             began: Instant::now(),
             earlier: Duration::from_millis(run.spent().time_ms),
+            overflow: None,
             run,
             transcript,
             purse: agent.purse(context),
@@ -253,11 +269,16 @@ impl<'a> Session<'a> {
             match self.run.next() {
                 Step::Done(outcome) => break outcome,
                 _ if self.context.cancel.is_cancelled() => break RunOutcome::Cancelled,
-                Step::CallModel(request) => {
-                    if let Some(outcome) = self.turn(*request).await? {
-                        break outcome;
+                Step::CallModel(request) => match self.make_room(&request).await? {
+                    // The budget is looked at again: a summary is a turn too.
+                    Room::Made => {}
+                    Room::Ended(outcome) => break outcome,
+                    Room::Same => {
+                        if let Some(outcome) = self.turn(*request, Purpose::Turn).await? {
+                            break outcome;
+                        }
                     }
-                }
+                },
                 Step::CallTools(calls) => {
                     if let Some(outcome) = self.calls_in_budget(calls).await? {
                         break outcome;
@@ -297,6 +318,7 @@ impl<'a> Session<'a> {
             outcome,
             text: redaction.text(&self.run.text()).into_owned(),
             spent: self.run.spent().clone(),
+            context: self.run.context_report().clone(),
         };
         self.tell(AgentEvent::Done {
             outcome: report.outcome.clone(),

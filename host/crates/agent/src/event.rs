@@ -8,6 +8,7 @@ use toolcell::{CallEvent, Denial, ErrorKind, LikelySecret};
 
 use crate::{
     budget::{Left, Spent},
+    context::{CacheMiss, Cut},
     outcome::RunOutcome,
 };
 
@@ -90,6 +91,42 @@ pub enum AgentEvent {
         /// What is left of every budget: the run's own, the agent's and the tenant's.
         left: Vec<Left>,
     },
+    /// The server's prompt cache did not hold what the turn before left there.
+    CacheMiss {
+        /// The number of the turn, from 1.
+        turn: u32,
+        /// Why, and how much.
+        #[serde(flatten)]
+        miss: CacheMiss,
+    },
+    /// The conversation is too long, and the model is asked for a summary of its older part. It is a turn of its own.
+    SummaryStart {
+        /// The number of the turn, from 1.
+        turn: u32,
+    },
+    /// Parts of the conversation gave way, and the model no longer gets them. The transcript has all of it.
+    Compacted {
+        /// So many results of tools gave way to a note.
+        cleared_results: usize,
+        /// So many messages gave way to a summary.
+        summarised_messages: usize,
+        /// How many tokens the prompt had, counted or estimated.
+        tokens_before: u64,
+        /// About how many it has now.
+        tokens_after: u64,
+        /// Whether it happened because the server said that the conversation is too long.
+        forced: bool,
+    },
+    /// The answer of a tool is too long for the model to get at once. It can read on.
+    ResultCut {
+        /// The call's id.
+        call_id: String,
+        /// The tool.
+        tool: String,
+        /// About how much it is, and how much the model got.
+        #[serde(flatten)]
+        cut: Cut,
+    },
     /// The model's text holds what looks like a credential that nobody registered. What a tool's answer holds is an event
     /// of its call.
     LikelySecret {
@@ -123,7 +160,7 @@ pub enum AgentEvent {
         tool: String,
         /// The kind of failure; absent when the tool answered.
         code: Option<ErrorKind>,
-        /// The text of the answer, or of the failure, as the model gets it.
+        /// The text of the answer, or of the failure. The model gets it like this, unless it is too long.
         text: String,
         /// The policy rule that decided, where one did.
         rule: Option<String>,

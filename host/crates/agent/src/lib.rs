@@ -29,6 +29,7 @@ pub mod wire;
 pub use budget::{Budget, BudgetKind, Spent};
 pub use cache::{CacheRules, ResponseCache};
 pub use catalog::{Catalog, ModelInfo, Price};
+pub use context::{ContextReport, ContextRules};
 pub use driver::{Agent, AgentBuilder, AgentError, RunContext, RunReport};
 pub use event::{AgentEvent, AgentSink};
 pub use machine::{Dispatch, MachineError, Run, RunSettings, Step, ToolOutput};

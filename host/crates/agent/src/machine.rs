@@ -3,6 +3,8 @@
 //! Whoever drives it asks [`Run::next`] what to do, does it, and tells the result: [`Run::on_reply`] after a model
 //! turn, [`Run::on_tool_result`] for each finished call, in any order.
 
+mod context;
+
 use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
@@ -12,6 +14,7 @@ use toolcell::ErrorKind;
 use crate::{
     budget::{Budget, Spent},
     catalog::Price,
+    context::{CacheMiss, ContextRules, Cut},
     outcome::RunOutcome,
     repeat::{self, RepeatLimits, Repeats},
     wire::{
@@ -46,6 +49,9 @@ pub struct RunSettings {
     pub repeat: RepeatLimits,
     /// The model's price, where it is known.
     pub price: Option<Price>,
+    /// How the model's context is used.
+    #[serde(default)]
+    pub context: ContextRules,
 }
 
 /// The state of one run.
@@ -58,6 +64,8 @@ pub struct Run {
     state: State,
     spent: Spent,
     repeats: Repeats,
+    #[serde(default)]
+    context: crate::context::State,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -163,6 +171,7 @@ impl Run {
             state: State::Model,
             spent: Spent::default(),
             repeats: Repeats::default(),
+            context: crate::context::State::default(),
         };
         run.sort_tools();
         run
@@ -189,11 +198,11 @@ impl Run {
         }
     }
 
-    /// Takes a whole turn of the model.
+    /// Takes a whole turn of the model. Says so where the server's prompt cache did not hold what it should have.
     ///
     /// # Errors
     /// [`MachineError`] when no turn was asked for or the turn breaks the protocol; the run is then unchanged.
-    pub fn on_reply(&mut self, reply: Reply) -> Result<(), MachineError> {
+    pub fn on_reply(&mut self, reply: Reply) -> Result<Option<CacheMiss>, MachineError> {
         if self.state != State::Model {
             return Err(MachineError::UnexpectedReply);
         }
@@ -210,6 +219,7 @@ impl Run {
         if runs_tools {
             self.check_tool_uses(&reply)?;
         }
+        let miss = self.learn(&reply);
         self.spent.add_turn(&reply, self.settings.price.as_ref());
         self.state = if runs_tools {
             self.tools_state(&reply)
@@ -225,14 +235,19 @@ impl Run {
             message.by = Some(model.to_owned());
             self.messages.push(message);
         }
-        Ok(())
+        Ok(miss)
     }
 
-    /// Takes the answer to one tool use. With the last one of the turn, all become one message in the model's order.
+    /// Takes the answer to one tool use. With the last one of the turn, all become one message in the model's order. Says
+    /// so where the answer is too long and the model gets a part of it.
     ///
     /// # Errors
     /// [`MachineError`] when nothing waits for this result; the run is then unchanged.
-    pub fn on_tool_result(&mut self, id: &str, output: ToolOutput) -> Result<(), MachineError> {
+    pub fn on_tool_result(
+        &mut self,
+        id: &str,
+        mut output: ToolOutput,
+    ) -> Result<Option<Cut>, MachineError> {
         let State::Tools { slots } = &mut self.state else {
             return Err(MachineError::UnknownCall(id.into()));
         };
@@ -243,6 +258,8 @@ impl Run {
         if slot.output.is_some() {
             return Err(MachineError::AnsweredTwice(id.into()));
         }
+        let rules = &self.settings.context;
+        let cut = self.context.shorten(rules, &slot.call, &mut output);
         slot.output = Some(output);
         if slots.iter().all(|slot| slot.output.is_some()) {
             let note_from = self.settings.repeat.note;
@@ -253,7 +270,7 @@ impl Run {
             self.messages.push(Message::user(results));
             self.state = State::Model;
         }
-        Ok(())
+        Ok(cut)
     }
 
     /// Ends the run because the server says that the conversation is too long.
@@ -277,6 +294,7 @@ impl Run {
     /// conversation began with.
     pub fn change_settings(&mut self, settings: RunSettings) {
         let system = self.settings.system.take();
+        self.use_context(settings.context.clone());
         self.settings = RunSettings { system, ..settings };
         self.sort_tools();
     }
@@ -340,6 +358,7 @@ impl Run {
             tools: self.settings.tools.clone(),
             messages: self.messages.clone(),
             options: self.options(),
+            cache: self.cache_plan(),
             extra: self.settings.extra.clone(),
         }
     }
@@ -433,6 +452,8 @@ impl Run {
             ToolOutput::failure(ErrorKind::UnknownTool, message)
         } else if !call.input.is_object() {
             ToolOutput::failure(ErrorKind::InvalidInput, "the input must be a JSON object")
+        } else if let Some(page) = self.read_on(&call) {
+            page
         } else {
             return Dispatch::Run(call);
         };

@@ -38,6 +38,7 @@ pub(crate) fn settings() -> RunSettings {
         budget: crate::Budget::default(),
         repeat: crate::RepeatLimits::default(),
         price: None,
+        context: crate::context::ContextRules::default(),
     }
 }
 

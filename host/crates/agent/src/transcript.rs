@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 use toolcell::{Denial, Redaction};
 
 use crate::{
+    context::{Compaction, ContextRules},
     machine::{Run, ToolOutput},
     outcome::RunOutcome,
     wire::{Reply, TokenUsage},
@@ -60,10 +61,19 @@ pub(crate) enum Record {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         denials: Vec<Denial>,
     },
-    /// A process takes the run up again, and asks this model from here on.
+    /// Parts of the conversation gave way. A summary cost a turn, whose reply is here.
+    Compaction {
+        time_ms: u64,
+        compaction: Compaction,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reply: Option<Reply>,
+    },
+    /// A process takes the run up again: it asks this model from here on, and goes on under these rules.
     Resume {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         model: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        context: Option<ContextRules>,
     },
     /// A process is done with the run.
     End {
@@ -162,7 +172,12 @@ impl Transcript {
             })?;
         let mut script = String::new();
         for record in parse(path, &bytes)?.records {
-            if let Record::Reply { reply, .. } = record {
+            let reply = match record {
+                Record::Reply { reply, .. } => Some(reply),
+                Record::Compaction { reply, .. } => reply,
+                _ => None,
+            };
+            if let Some(reply) = reply {
                 let mut turn = json!({
                     "content": reply.content,
                     "stop_reason": reply.stop_reason,

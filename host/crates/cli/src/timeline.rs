@@ -7,7 +7,7 @@ use std::{
 
 use serde_json::{Value, json};
 use toolcell::{CallEvent, Denial, ErrorKind, text::escape_control};
-use toolcell_agent::{AgentEvent, AgentSink};
+use toolcell_agent::{AgentEvent, AgentSink, context::MissReason};
 
 use crate::{
     failure::without_number,
@@ -155,6 +155,13 @@ impl Timeline {
                 let line = format!("  the model's text holds {likely}");
                 self.line(&mut state, &paint(style::NOTE, line));
             }
+            event @ (AgentEvent::Compacted { .. }
+            | AgentEvent::CacheMiss { .. }
+            | AgentEvent::ResultCut { .. }) => {
+                if let Some(line) = context_line(&event) {
+                    self.line(&mut state, &paint(style::DIM, line));
+                }
+            }
             AgentEvent::ToolCallEnd {
                 call_id,
                 tool,
@@ -207,6 +214,39 @@ impl Timeline {
             output::piece("\n");
         }
     }
+}
+
+/// What became of the model's context, in a line.
+fn context_line(event: &AgentEvent) -> Option<String> {
+    Some(match event {
+        AgentEvent::Compacted {
+            cleared_results,
+            summarised_messages,
+            tokens_before,
+            tokens_after,
+            forced,
+        } => {
+            let what = match *summarised_messages {
+                0 => style::count(*cleared_results, "older result"),
+                messages => format!("{}, now a summary", style::count(messages, "message")),
+            };
+            let why = if *forced { ", as the server asked" } else { "" };
+            format!(
+                "  … the conversation gave way{why}: {what}; {tokens_before} tokens, now about {tokens_after}"
+            )
+        }
+        // It is so until the conversation has grown, and nothing is wrong.
+        AgentEvent::CacheMiss { miss, .. } if miss.reason == MissReason::TooShort => return None,
+        AgentEvent::CacheMiss { miss, .. } => format!(
+            "  … {} of {} tokens were in the prompt cache: {}",
+            miss.read_tokens, miss.expected_tokens, miss.reason
+        ),
+        AgentEvent::ResultCut { cut, .. } => format!(
+            "      the model got {} of about {} tokens, and can read on",
+            cut.shown, cut.tokens
+        ),
+        _ => return None,
+    })
 }
 
 /// The lines for a call that ended: what was asked, what came of it, how long it took, and what was refused.

@@ -103,6 +103,7 @@ fn canonical(answers: &str, request: &ModelRequest) -> Option<Vec<u8>> {
     let ModelRequest {
         turn: _,
         conversation: _,
+        cache: _,
         tenant,
         model,
         max_tokens,

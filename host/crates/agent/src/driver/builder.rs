@@ -8,7 +8,8 @@ use toolcell::{LikelySecrets, Redaction, Sink};
 use super::{Agent, AgentError, Rules, turn};
 use crate::{
     budget::Budget,
-    catalog::{Catalog, Price},
+    catalog::{Catalog, ModelInfo, Price},
+    context::{ContextRules, estimate},
     ledger::Shared,
     metrics::Metrics,
     model::{ModelProvider, Observed},
@@ -51,6 +52,7 @@ impl AgentBuilder {
                 extra: Map::new(),
                 budget: Budget::default(),
                 repeat: RepeatLimits::default(),
+                context: ContextRules::default(),
                 parallel: 8,
                 cancel_grace: CANCEL_GRACE,
             },
@@ -109,6 +111,12 @@ impl AgentBuilder {
         self
     }
 
+    /// How the model's context is used.
+    pub fn context(mut self, context: ContextRules) -> Self {
+        self.rules.context = context;
+        self
+    }
+
     /// How many calls of one turn run at the same time. Default 8.
     pub fn parallel(mut self, calls: usize) -> Self {
         self.rules.parallel = calls;
@@ -146,6 +154,8 @@ impl AgentBuilder {
             extra,
             budget,
             parallel,
+            context,
+            system,
             ..
         } = &self.rules;
         if *max_tokens == 0 {
@@ -153,6 +163,10 @@ impl AgentBuilder {
         }
         if *parallel == 0 {
             return wrong("at least one call must be able to run at a time".into());
+        }
+        let info = self.catalog.info(self.model.id());
+        if let Err(problem) = check(context, info, *max_tokens, system.as_deref()) {
+            return wrong(problem);
         }
         if let Some(name) = RESERVED.iter().find(|name| extra.contains_key(**name)) {
             return wrong(format!(
@@ -204,6 +218,29 @@ impl AgentBuilder {
             likely: self.likely,
         })
     }
+}
+
+/// Whether the rules of the context can work, and the instructions leave room for anything else.
+fn check(
+    rules: &ContextRules,
+    info: ModelInfo,
+    max_tokens: u32,
+    system: Option<&str>,
+) -> Result<(), String> {
+    rules.check()?;
+    let rules = ContextRules {
+        window: rules.window.or(info.context_tokens),
+        ..rules.clone()
+    };
+    let room = rules.threshold(max_tokens);
+    let tokens = estimate::text(system.unwrap_or_default());
+    if tokens <= room {
+        return Ok(());
+    }
+    Err(format!(
+        "the instructions have about {tokens} tokens, and a prompt may have {room} here; \
+         shorten them, or name fewer files that the model shall know"
+    ))
 }
 
 const RESERVED: &[&str] = &[

@@ -167,9 +167,18 @@ impl Session<'_> {
             wall_us: answer.wall_us,
             denials: answer.denials,
         });
-        self.run
+        let cut = self
+            .run
             .on_tool_result(&call.id, answer.output)
-            .map_err(broken)
+            .map_err(broken)?;
+        if let Some(cut) = cut {
+            self.tell(AgentEvent::ResultCut {
+                call_id: call.id.clone(),
+                tool: call.name.clone(),
+                cut,
+            });
+        }
+        Ok(())
     }
 
     fn tell_start(&self, call: &ToolUse) {

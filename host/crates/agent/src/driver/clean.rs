@@ -37,8 +37,15 @@ pub(super) fn event(redaction: &Redaction, mut event: AgentEvent) -> AgentEvent 
         AgentEvent::RunStart { .. } | AgentEvent::TurnStart { .. } => {}
         // Was searched while it came, piece after piece.
         AgentEvent::Text { .. } | AgentEvent::Thinking { .. } => {}
-        // Has no word of the model.
-        AgentEvent::LikelySecret { .. } => {}
+        // Have no word of the model.
+        AgentEvent::LikelySecret { .. }
+        | AgentEvent::CacheMiss { .. }
+        | AgentEvent::SummaryStart { .. }
+        | AgentEvent::Compacted { .. } => {}
+        AgentEvent::ResultCut { call_id, tool, .. } => {
+            clean(call_id);
+            clean(tool);
+        }
         AgentEvent::ToolUse { call_id, tool } => {
             clean(call_id);
             clean(tool);

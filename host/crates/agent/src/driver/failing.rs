@@ -70,7 +70,10 @@ async fn a_failed_turn_leaves_the_run_as_it_was() {
         let Step::CallModel(request) = session.run.next() else {
             panic!("the model's turn");
         };
-        let outcome = session.turn(*request).await.unwrap();
+        let outcome = session
+            .turn(*request, crate::driver::context::Purpose::Turn)
+            .await
+            .unwrap();
         assert!(matches!(outcome, Some(RunOutcome::Failed { code: it, .. }) if it == code));
         // What the server is paid for all the same is counted; nothing else has changed.
         let without_spent = |run: &Run| {

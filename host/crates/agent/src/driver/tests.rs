@@ -105,7 +105,10 @@ async fn a_run_tells_its_story() {
         ]
     );
     let start = &of_type(&heard, "run_start")[0];
-    assert_eq!(start["tools"], json!(["other", "read", "write"]));
+    assert_eq!(
+        start["tools"],
+        json!(["other", "read", "result_read", "write"])
+    );
     let end = &of_type(&heard, "tool_call_end")[0];
     assert_eq!(
         (&end["code"], &end["text"]),

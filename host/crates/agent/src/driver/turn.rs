@@ -4,7 +4,7 @@ use std::sync::{Mutex, PoisonError};
 
 use tokio::time::timeout;
 
-use super::{AgentError, Session, clean, heard::Heard};
+use super::{AgentError, Session, clean, context::Purpose, heard::Heard};
 use crate::{
     catalog::{Catalog, Price},
     event::AgentEvent,
@@ -26,7 +26,7 @@ enum Stopped {
 type Answer = Result<Result<Reply, ModelError>, Stopped>;
 
 /// What an answer means for the run.
-enum Taken {
+pub(super) enum Taken {
     /// It has one turn more, which stopped for this reason.
     Turn(Option<String>),
     /// The machine says what comes next.
@@ -40,16 +40,20 @@ impl Session<'_> {
     pub(super) async fn turn(
         &mut self,
         mut request: ModelRequest,
+        purpose: Purpose,
     ) -> Result<Option<RunOutcome>, AgentError> {
         request.tenant = self.context.tenant.clone();
         let turn = request.turn.saturating_add(1);
-        self.tell(AgentEvent::TurnStart { turn });
+        self.tell(match purpose {
+            Purpose::Turn => AgentEvent::TurnStart { turn },
+            Purpose::Summary(_) => AgentEvent::SummaryStart { turn },
+        });
         let hold = match self.reserve(&mut request).await? {
             Ok(hold) => hold,
             Err(outcome) => return Ok(Some(outcome)),
         };
         let heard = Mutex::new(Heard::default());
-        let answer = self.ask(&request, &heard).await;
+        let answer = self.ask(&request, &purpose, &heard).await;
         let mut heard = heard.into_inner().unwrap_or_else(PoisonError::into_inner);
         match &answer {
             Err(_) => heard.give_up(),
@@ -63,8 +67,8 @@ impl Session<'_> {
             // Where the run's own time is up, the machine says so.
             Err(Stopped::OutOfTime) if self.own_time_left().is_zero() => Ok(Taken::GoOn),
             Err(Stopped::OutOfTime) => Ok(Taken::End(out_of_time)),
-            Ok(Err(error)) => Ok(self.failed(&error)),
-            Ok(Ok(reply)) => self.take(turn, reply),
+            Ok(Err(error)) => Ok(self.failed(&error, &purpose)),
+            Ok(Ok(reply)) => self.take(turn, reply, purpose),
         };
         // What was used is settled whatever became of the turn.
         let left = self.settle(hold, 0).await;
@@ -84,7 +88,7 @@ impl Session<'_> {
     }
 
     /// Asks the model, for as long as the budgets allow.
-    async fn ask(&self, request: &ModelRequest, heard: &Mutex<Heard>) -> Answer {
+    async fn ask(&self, request: &ModelRequest, purpose: &Purpose, heard: &Mutex<Heard>) -> Answer {
         let coming = Mutex::new(clean::Turn::new(&self.agent.redaction, &self.agent.likely));
         let coming = || coming.lock().unwrap_or_else(PoisonError::into_inner);
         let (provider, model) = (self.agent.model.provider(), self.agent.model.id());
@@ -97,7 +101,8 @@ impl Session<'_> {
                 .unwrap_or_else(PoisonError::into_inner)
                 .hear(&event);
             let told = coming().take(event);
-            told.into_iter().for_each(|event| self.tell(event));
+            let told = told.into_iter().filter(|event| purpose.shows(event));
+            told.for_each(|event| self.tell(event));
         };
         let asked = timeout(self.time_left(), self.agent.model.stream(request, &sink));
         let answer = tokio::select! {
@@ -105,26 +110,37 @@ impl Session<'_> {
             answer = asked => answer.map_err(|_| Stopped::OutOfTime),
         };
         let held = coming().finish();
-        held.into_iter().for_each(|event| self.tell(event));
+        let held = held.into_iter().filter(|event| purpose.shows(event));
+        held.for_each(|event| self.tell(event));
         answer
     }
 
-    fn take(&mut self, turn: u32, mut reply: Reply) -> Result<Taken, AgentError> {
+    fn take(&mut self, turn: u32, mut reply: Reply, purpose: Purpose) -> Result<Taken, AgentError> {
         reply.cost_micro_usd = self.cost(&reply);
         for likely in clean::reply(&self.agent.likely, &mut reply) {
             self.tell(AgentEvent::LikelySecret { turn, likely });
         }
         let stop_reason = reply.stop_reason.as_ref().map(|r| r.as_str().to_owned());
-        if let Err(error) = self.run.on_reply(reply.clone()) {
-            self.refuse(&reply)?;
-            return Ok(Taken::End(RunOutcome::Failed {
-                code: toolcell::ErrorKind::Unavailable,
-                message: error.to_string(),
-            }));
+        if let Purpose::Summary(draft) = purpose {
+            self.take_summary(draft, reply)?;
+            return Ok(Taken::Turn(stop_reason));
         }
+        let missed = match self.run.on_reply(reply.clone()) {
+            Ok(missed) => missed,
+            Err(error) => {
+                self.refuse(&reply)?;
+                return Ok(Taken::End(RunOutcome::Failed {
+                    code: toolcell::ErrorKind::Unavailable,
+                    message: error.to_string(),
+                }));
+            }
+        };
         let time_ms = self.time_ms();
         self.write(&Record::Reply { time_ms, reply })?;
         self.run.set_time(self.time());
+        if let Some(miss) = missed {
+            self.tell(AgentEvent::CacheMiss { turn, miss });
+        }
         Ok(Taken::Turn(stop_reason))
     }
 
@@ -152,15 +168,21 @@ impl Session<'_> {
         )
     }
 
-    fn failed(&mut self, error: &ModelError) -> Taken {
-        if let Some(message) = error.context_overflow() {
-            self.run.on_context_overflow(message.to_owned());
-            return Taken::GoOn;
+    fn failed(&mut self, error: &ModelError, purpose: &Purpose) -> Taken {
+        let what = match purpose {
+            Purpose::Turn => String::new(),
+            Purpose::Summary(_) => "no summary of the conversation: ".into(),
+        };
+        match (error.context_overflow(), purpose) {
+            (Some(message), Purpose::Turn) => {
+                self.on_overflow(message);
+                Taken::GoOn
+            }
+            _ => Taken::End(RunOutcome::Failed {
+                code: error.code(),
+                message: format!("{what}{error}"),
+            }),
         }
-        Taken::End(RunOutcome::Failed {
-            code: error.code(),
-            message: error.to_string(),
-        })
     }
 }
 

@@ -279,7 +279,7 @@ fn what_could_not_be_read_again_is_refused() {
         let mut run = run();
         let content = vec![Block::Other(json!({ "type": "x", "deep": nested(levels) }))];
         run.on_reply(reply(StopReason::EndTurn, content))
-            .map(|()| through_json(&run) == run)
+            .map(|_| through_json(&run) == run)
     };
     assert_eq!(ended(99), Ok(true));
     let error = ended(100).unwrap_err().to_string();
@@ -474,16 +474,16 @@ proptest! {
         for (turn, (kind, n)) in events.into_iter().enumerate() {
             let call = |n| tool_use(&format!("t{turn}-{n}"), ["a", "b", "nope"][n % 3], json!({}));
             let _ = match kind {
-                0 | 1 => run.on_reply(reply(StopReason::ToolUse, (0..n).map(call).collect())),
-                2 => run.on_reply(reply(StopReason::PauseTurn, vec![Block::text("p")])),
+                0 | 1 => run.on_reply(reply(StopReason::ToolUse, (0..n).map(call).collect())).is_ok(),
+                2 => run.on_reply(reply(StopReason::PauseTurn, vec![Block::text("p")])).is_ok(),
                 3..6 => match run.next() {
                     Step::CallTools(waiting) => {
                         let id = waiting[n % waiting.len()].call().id.clone();
-                        run.on_tool_result(&id, output("x"))
+                        run.on_tool_result(&id, output("x")).is_ok()
                     }
-                    _ => run.on_tool_result("t", output("x")),
+                    _ => run.on_tool_result("t", output("x")).is_ok(),
                 },
-                _ => run.on_tool_result(&format!("t{n}"), output("x")),
+                _ => run.on_tool_result(&format!("t{n}"), output("x")).is_ok(),
             };
             prop_assert_eq!(&through_json(&run), &run);
         }

@@ -10,7 +10,7 @@ use reqwest::{
     Method,
     header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue},
 };
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use url::Url;
 
 use super::{
@@ -130,9 +130,20 @@ impl Anthropic {
             version: None,
             sampling: self.config.version == OLD_VERSION,
         };
-        let body = messages_body(request, dialect)?;
+        let mut body = messages_body(request, dialect)?;
+        if let (true, Some(plan)) = (self.first_party(), &request.cache) {
+            let before = json!({ "previous_message_id": plan.previous_message });
+            body.entry("diagnostics").or_insert(before);
+        }
         let ask = self.post(&self.turns, body, EVENT_STREAM);
         self.http.turn(ask, Assembler::default(), sink).await
+    }
+
+    /// Whether it is the API itself. Other servers that speak the protocol need not know its newest fields.
+    fn first_party(&self) -> bool {
+        let host = self.turns.host_str().unwrap_or_default();
+        self.config.version != OLD_VERSION
+            && (host == "anthropic.com" || host.ends_with(".anthropic.com"))
     }
 
     async fn count(&self, request: &ModelRequest) -> Result<Option<u64>, ModelError> {

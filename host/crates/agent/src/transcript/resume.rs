@@ -70,7 +70,20 @@ impl Resumed {
             Record::Header { .. } => {
                 return Err(MachineError::InvalidReply("a second header".into()));
             }
-            Record::Resume { model } => self.run.asks(model),
+            Record::Resume { model, context } => {
+                self.run.asks(model);
+                if let Some(rules) = context {
+                    self.run.use_context(rules);
+                }
+            }
+            Record::Compaction {
+                time_ms,
+                compaction,
+                reply,
+            } => {
+                self.run.on_compaction(&compaction, reply.as_ref())?;
+                time = Some(time_ms);
+            }
         }
         if let Some(time) = time {
             self.run.set_time(std::time::Duration::from_millis(time));

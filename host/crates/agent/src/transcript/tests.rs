@@ -336,7 +336,10 @@ fn a_full_disk_is_one_clear_line() {
     };
     let mut transcript = Transcript::of(path.into(), file);
     let error = transcript
-        .append(&Record::Resume { model: None })
+        .append(&Record::Resume {
+            model: None,
+            context: None,
+        })
         .unwrap_err();
     assert!(
         error.to_string().starts_with("transcript /dev/full: "),

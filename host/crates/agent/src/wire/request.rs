@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use toolcell::TenantId;
 
-use super::{Block, Message, Role, TurnOptions};
+use super::{Block, CachePlan, Message, Role, TurnOptions};
 
 /// A tool as the model sees it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -39,6 +39,8 @@ pub struct ModelRequest {
     pub messages: Vec<Message>,
     /// How the turn is wanted.
     pub options: TurnOptions,
+    /// What of the prompt the server shall keep; only the Messages API is told.
+    pub cache: Option<CachePlan>,
     /// Further fields of the request, in the provider's own words.
     pub extra: Map<String, Value>,
 }

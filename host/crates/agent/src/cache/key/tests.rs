@@ -35,6 +35,7 @@ fn request() -> ModelRequest {
                 extra: Map::new(),
             })]),
         ],
+        cache: None,
         options: TurnOptions::default(),
         extra: Map::new(),
     }

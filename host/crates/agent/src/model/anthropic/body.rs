@@ -1,10 +1,12 @@
 //! The body of a Messages request, for every API that takes one.
 
+mod marks;
+
 use serde_json::{Map, Value, json};
 
 use crate::{
-    model::{ModelError, openai},
-    wire::{Block, Message, ModelRequest, OutputFormat, Thinking, ToolChoice, TurnOptions},
+    model::ModelError,
+    wire::{ModelRequest, OutputFormat, Thinking, ToolChoice, TurnOptions},
 };
 
 /// What differs between the APIs that take a Messages request.
@@ -38,11 +40,9 @@ pub(crate) fn messages_body(
     put("max_tokens", Some(json!(request.max_tokens)));
     put("stream", dialect.stream.map(Value::from));
     put("anthropic_version", dialect.version.map(Value::from));
-    put("system", request.system.as_deref().map(Value::from));
-    let tools = (!request.tools.is_empty()).then(|| json!(request.tools));
-    put("tools", tools);
-    let messages: Vec<Message> = request.messages.iter().filter_map(sendable).collect();
-    put("messages", Some(json!(messages)));
+    put("system", marks::system(request));
+    put("tools", marks::tools(request));
+    put("messages", Some(marks::messages(request)));
     let options = &request.options;
     put(
         "tool_choice",
@@ -157,30 +157,6 @@ fn output_config(options: &TurnOptions) -> Option<Value> {
         config.insert("format".into(), format);
     }
     (!config.is_empty()).then(|| config.into())
-}
-
-/// The message without what the API refuses to take back: blank text, which models sometimes write and which holds
-/// nothing, and what only servers of another API understand. It is left out of the request, and only there.
-fn sendable(message: &Message) -> Option<Message> {
-    let content: Vec<Block> = message
-        .content
-        .iter()
-        .filter_map(|block| match block {
-            Block::Text(text) if text.text.trim().is_empty() => None,
-            Block::Other(value) if value.get(openai::OWN).is_some() => None,
-            Block::ToolUse(call) if call.extra.contains_key(openai::OWN) => {
-                let mut call = call.clone();
-                call.extra.remove(openai::OWN);
-                Some(Block::ToolUse(call))
-            }
-            block => Some(block.clone()),
-        })
-        .collect();
-    (!content.is_empty()).then(|| Message {
-        content,
-        by: None,
-        ..message.clone()
-    })
 }
 
 #[cfg(test)]

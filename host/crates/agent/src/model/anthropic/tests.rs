@@ -37,6 +37,7 @@ fn request() -> ModelRequest {
         conversation: "c".into(),
         tenant: None,
         options: TurnOptions::default(),
+        cache: None,
         extra: Map::new(),
     }
 }

@@ -138,6 +138,7 @@ fn request(text: &str) -> ModelRequest {
         tools: Vec::new(),
         messages: vec![Message::user(vec![Block::text(text)])],
         options: TurnOptions::default(),
+        cache: None,
         extra: Map::new(),
     }
 }

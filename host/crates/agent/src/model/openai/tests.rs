@@ -32,6 +32,7 @@ fn request() -> ModelRequest {
         system: Some("be brief".into()),
         tools: Vec::new(),
         messages: vec![Message::user(vec![Block::text("hi")])],
+        cache: None,
         options: TurnOptions::default(),
         extra: Map::new(),
     }

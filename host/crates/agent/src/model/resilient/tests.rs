@@ -24,6 +24,7 @@ fn request(conversation: &str) -> ModelRequest {
         tools: Vec::new(),
         messages: vec![Message::user(vec![Block::text("hi")])],
         options: TurnOptions::default(),
+        cache: None,
         extra: Map::new(),
     }
 }

@@ -22,6 +22,7 @@ fn request(turn: u32, last: Vec<Block>) -> ModelRequest {
         conversation: "c".into(),
         tenant: None,
         options: crate::wire::TurnOptions::default(),
+        cache: None,
         extra: Map::new(),
     }
 }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::wire::{Effort, Sampling};
+use crate::wire::{Block, Effort, Message, Sampling};
 
 const FIRST_PARTY: Dialect<'static> = Dialect {
     model: true,
@@ -23,6 +23,7 @@ fn request(messages: Vec<Message>) -> ModelRequest {
         tools: Vec::new(),
         messages,
         options: TurnOptions::default(),
+        cache: None,
         extra: serde_json::Map::from_iter([("thinking".into(), json!({"type":"adaptive"}))]),
     }
 }
@@ -125,4 +126,44 @@ fn what_only_another_api_understands_is_not_sent() {
         body(&request(vec![Message::assistant(content)]))["messages"][0]["content"],
         json!([own, call])
     );
+}
+
+#[test]
+fn breakpoints_stand_where_the_plan_says() {
+    use crate::wire::{CachePlan, CacheTtl};
+    let said = |text: &str| Message::user(vec![Block::text(" "), Block::text(text)]);
+    let mut request = request(vec![said("a"), said("b")]);
+    request.extra.clear();
+    request.system = Some("s".into());
+    request.tools = ["x", "y"].map(tool).into();
+    let plain = body(&request);
+    assert!(!plain.to_string().contains("cache_control"), "{plain}");
+    request.cache = Some(CachePlan {
+        ttl: CacheTtl::Hour,
+        tools: true,
+        system: true,
+        // The blank block before it is left out.
+        blocks: vec![(1, 1)],
+        previous_message: Some("msg_1".into()),
+    });
+    let marked = body(&request);
+    let mark = json!({ "type": "ephemeral", "ttl": "1h" });
+    assert_eq!(
+        marked["system"],
+        json!([{ "type": "text", "text": "s", "cache_control": mark }])
+    );
+    assert_eq!(marked["tools"][0].get("cache_control"), None);
+    assert_eq!(marked["tools"][1]["cache_control"], mark);
+    assert_eq!(marked["messages"][0], plain["messages"][0]);
+    assert_eq!(marked["messages"][1]["content"][0]["cache_control"], mark);
+    // Which server is told of the answer before is for its client to say.
+    assert_eq!(marked.get("diagnostics"), None);
+}
+
+fn tool(name: &str) -> crate::wire::ToolDefinition {
+    crate::wire::ToolDefinition {
+        name: name.into(),
+        description: "d".into(),
+        input_schema: json!({ "type": "object" }),
+    }
 }

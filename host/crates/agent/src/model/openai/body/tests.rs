@@ -14,6 +14,7 @@ fn request(messages: Vec<Message>) -> ModelRequest {
         system: None,
         tools: Vec::new(),
         messages,
+        cache: None,
         options: TurnOptions::default(),
         extra: Map::new(),
     }
