@@ -193,7 +193,9 @@ impl Layers {
     /// The operator's own words about the way out: those of the highest file that has the table. A file below the highest
     /// one that lists tools has no say in it.
     pub fn egress(&self) -> EgressPolicy {
-        self.egress_above().1.cloned().unwrap_or_default()
+        self.above(|policy| policy.egress.as_ref())
+            .cloned()
+            .unwrap_or_default()
     }
 
     /// How models are asked: the words of the lowest file that has the table `[model]`, which is nearest to the work. It can
@@ -257,7 +259,7 @@ impl Layers {
         self.settings(|settings| settings.retention.as_ref())
     }
 
-    /// Who is told what runs and tools do, as [`model`](Self::model) is decided.
+    /// Who is told what runs and tools do, as [`cache`](Self::cache) is decided.
     pub fn telemetry(&self) -> TelemetrySettings {
         self.settings(|settings| settings.telemetry.as_ref())
     }
@@ -265,9 +267,8 @@ impl Layers {
     /// The connections to models that have a name, by the tables `[provider.NAME]`: the highest file that has a name decides
     /// about it. A file below the highest one that lists tools has no say in it.
     pub fn providers(&self) -> Vec<ProviderSettings> {
-        let (above, _) = self.above(|_| None::<&()>);
         let mut providers: Vec<ProviderSettings> = Vec::new();
-        let files = self.iter().take(above);
+        let files = self.iter().take(self.having_a_say());
         for table in files.filter_map(|(_, policy)| policy.settings.providers.as_ref()) {
             for provider in &table.0 {
                 if !providers.iter().any(|known| known.name == provider.name) {
@@ -284,25 +285,20 @@ impl Layers {
         table: impl Fn(&Settings) -> Option<&T>,
     ) -> T {
         self.above(|policy| table(&policy.settings))
-            .1
             .cloned()
             .unwrap_or_default()
     }
 
-    /// How many files have a say about the way out, and what the highest of them says.
-    pub(crate) fn egress_above(&self) -> (usize, Option<&EgressPolicy>) {
-        self.above(|policy| policy.egress.as_ref())
+    /// How many files have a say about what is not about tools: those above the highest one that lists tools, and it.
+    pub(crate) fn having_a_say(&self) -> usize {
+        let listing = self.iter().position(|(_, policy)| !policy.tools.is_empty());
+        listing.map_or(self.list.len(), |at| at + 1)
     }
 
-    /// How many files have a say about what tools are not, and what the highest of them says.
-    fn above<'l, T>(
-        &'l self,
-        table: impl Fn(&'l Policy) -> Option<&'l T>,
-    ) -> (usize, Option<&'l T>) {
-        let listing = self.iter().position(|(_, policy)| !policy.tools.is_empty());
-        let above = listing.map_or(self.list.len(), |at| at + 1);
-        let mut files = self.iter().take(above);
-        (above, files.find_map(|(_, policy)| table(policy)))
+    /// What the highest of those files says that has a table.
+    fn above<'l, T>(&'l self, table: impl Fn(&'l Policy) -> Option<&'l T>) -> Option<&'l T> {
+        let mut files = self.iter().take(self.having_a_say());
+        files.find_map(|(_, policy)| table(policy))
     }
 
     /// What happens when a session would combine private data, text of strangers and a way out.

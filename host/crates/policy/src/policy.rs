@@ -24,6 +24,7 @@ pub(crate) use egress::SecretsTable;
 pub(crate) use labels::ToolLabels;
 pub use secret::{MAX_HEADER_FORMAT_BYTES, MAX_OAUTH_SCOPES, MAX_SECRETS};
 pub(crate) use secret::{WrittenSecret, suggestion};
+pub(crate) use settings::{ABOVE, PrivacySettings, SHARED, Settings};
 pub use settings::{
     CACHE_BYTES, CacheSettings, CacheStore, MAX_CACHE_TTL, MAX_TELEMETRY_HEADERS,
     MAX_TELEMETRY_HOSTS, RETENTION_AGE, RETENTION_BYTES, Retention, RetentionSettings,
@@ -34,7 +35,6 @@ pub use settings::{
     KeyHeader, MAX_PROVIDER_HEADERS, MAX_PROVIDERS, ModelApi, PROVIDER_LACKS, ProviderSettings,
 };
 pub use settings::{MAX_PERSONAL_KINDS, Scrub, Sink};
-pub(crate) use settings::{PrivacySettings, Settings};
 pub use tool::MAX_REDIRECTS;
 
 /// The longest policy file, in bytes.

@@ -7,31 +7,22 @@ use crate::{
     grants::same_directory,
     limits::{LimitValue, Limits, WrittenLimits},
     names,
-    policy::{ToolPolicy, WrittenSecret},
+    policy::{ABOVE, SHARED, ToolPolicy, WrittenSecret},
     reader::listed,
 };
 
 /// What no layer can mean: a table that the file has no right to, and a secret without a value.
 pub(super) fn impossible(layers: &Layers) -> Vec<Problem> {
-    let mut problems = Vec::new();
-    let (above, _) = layers.egress_above();
-    let mut earlier: Option<&Policy> = None;
-    for (index, (_, policy)) in layers.iter().enumerate() {
-        let Some(rule) = policy.egress.as_ref().and_then(|it| it.rule.as_ref()) else {
-            continue;
+    let egress = |policy: &Policy| policy.egress.as_ref()?.rule.clone();
+    let help = "one file says how all requests leave; remove the table here";
+    let mut problems = in_vain(layers, "egress", help, egress);
+    for table in ABOVE {
+        let here = |policy: &Policy| {
+            let mut tables = policy.settings.above.iter();
+            Some(tables.find(|(key, _)| key == table)?.1.clone())
         };
-        let why = match earlier {
-            _ if index >= above => Some("a file above it lists tools".to_owned()),
-            Some(earlier) => Some(format!("{} has one already", earlier.name())),
-            None => None,
-        };
-        if let Some(why) = why {
-            let span = policy.source.line_span(rule.line);
-            let message = format!("this file has no say about `[egress]`: {why}");
-            let help = "one file says how all requests leave; remove the table here";
-            problems.push(Problem::new(&policy.source, span, message).with_help(help));
-        }
-        earlier = earlier.or(Some(policy));
+        let help = "one file says this for all; remove the table here";
+        problems.extend(in_vain(layers, table, help, here));
     }
     let ceiling = layers.iter().find(|(_, policy)| !policy.tools.is_empty());
     if let Some((_, policy)) = ceiling {
@@ -45,6 +36,36 @@ pub(super) fn impossible(layers: &Layers) -> Vec<Problem> {
             let help = "add from = \"env:NAME\" and the place that it is put into";
             problems.push(Problem::new(&policy.source, span, message).with_help(help));
         }
+    }
+    problems
+}
+
+/// A table that only the highest file that lists tools, or one above it, may have, and of most of them only one.
+fn in_vain(
+    layers: &Layers,
+    table: &str,
+    help: &str,
+    here: impl Fn(&Policy) -> Option<Rule>,
+) -> Vec<Problem> {
+    let above = layers.having_a_say();
+    let mut problems = Vec::new();
+    let mut earlier: Option<&Policy> = None;
+    for (index, (_, policy)) in layers.iter().enumerate() {
+        let Some(rule) = here(policy) else {
+            continue;
+        };
+        let why = match earlier {
+            _ if index >= above => Some("a file above it lists tools".to_owned()),
+            Some(_) if table == SHARED => None,
+            Some(earlier) => Some(format!("{} has one already", earlier.name())),
+            None => None,
+        };
+        if let Some(why) = why {
+            let span = policy.source.line_span(rule.line);
+            let message = format!("this file has no say about `[{table}]`: {why}");
+            problems.push(Problem::new(&policy.source, span, message).with_help(help));
+        }
+        earlier = earlier.or(Some(policy));
     }
     problems
 }

@@ -445,3 +445,39 @@ fn a_lock_pins_what_its_policy_says_where_to_get() {
     assert_eq!(without.pins("two"), []);
     assert_eq!(without.unpinned(), ["one", "two"]);
 }
+
+#[test]
+fn one_file_says_where_things_go() {
+    let policy = |name: &str, table: &str| {
+        let tool = "[tool.files]\nfrom = \"builtin:files\"\n";
+        Policy::parse(name, &format!("{tool}{table}")).unwrap()
+    };
+    for table in [
+        "[cache]\nstore = \"memory\"\n",
+        "[retention.runs]\nage = \"30d\"\n",
+        "[telemetry]\nlisten = \"127.0.0.1:9464\"\n",
+        "[provider.local]\napi = \"openai\"\nurl = \"http://127.0.0.1:1/v1\"\n",
+    ] {
+        let errors = |user: &str, project: &str| {
+            Layers::new()
+                .with(Layer::User, policy("user.toml", user))
+                .with(Layer::Project, policy("project.toml", project))
+                .errors()
+                .len()
+        };
+        assert_eq!(errors(table, ""), 0, "{table}");
+        assert_eq!(errors("", table), 1, "{table}");
+        let both = usize::from(!table.starts_with("[provider"));
+        let above = Layers::new()
+            .with(Layer::System, Policy::parse("system.toml", table).unwrap())
+            .with(Layer::User, policy("user.toml", table));
+        assert_eq!(above.errors().len(), both, "{table}");
+    }
+    // What is a matter of taste, and what only gets stricter, may stand in every file.
+    let user = policy(
+        "user.toml",
+        "[model]\nmax_tokens = 5\n[privacy]\naudit = \"mask\"\n",
+    );
+    let layers = Layers::from(user.clone()).with(Layer::Project, user);
+    assert!(layers.errors().is_empty());
+}

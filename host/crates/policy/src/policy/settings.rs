@@ -12,6 +12,7 @@ mod retention;
 mod telemetry;
 
 use crate::{
+    Rule,
     print::Table,
     reader::{Entry, Reader, Section},
 };
@@ -53,7 +54,21 @@ pub(crate) struct Settings {
     pub(crate) retention: Option<RetentionSettings>,
     pub(crate) telemetry: Option<TelemetrySettings>,
     pub(crate) privacy: Option<PrivacySettings>,
+    /// Where this file has tables of [`ABOVE`].
+    pub(crate) above: Vec<(&'static str, Rule)>,
 }
+
+/// The tables that no file may have below the highest one that lists tools: they say where something goes, and who may know
+/// of it. Of the files above one may have each, or several [`SHARED`].
+pub(crate) const ABOVE: &[&str] = &[
+    Providers::KEY,
+    CacheSettings::KEY,
+    RetentionSettings::KEY,
+    TelemetrySettings::KEY,
+];
+
+/// The table whose entries several files may add to.
+pub(crate) const SHARED: &str = Providers::KEY;
 
 /// The names of the tables.
 pub(super) const KEYS: &[&str] = &[
@@ -73,7 +88,16 @@ pub(super) fn read(reader: &mut Reader<'_>, root: &Section<'_>) -> Settings {
         retention: table(reader, root),
         telemetry: table(reader, root),
         privacy: table(reader, root),
+        above: above(reader, root),
     }
+}
+
+fn above(reader: &Reader<'_>, root: &Section<'_>) -> Vec<(&'static str, Rule)> {
+    let there = ABOVE.iter().filter_map(|key| {
+        let entry = root.get(key)?;
+        Some((*key, reader.rule(&entry.key_span, &entry.path)))
+    });
+    there.collect()
 }
 
 pub(super) fn print(settings: &Settings, root: &mut Table) {
