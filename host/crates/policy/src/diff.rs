@@ -4,6 +4,7 @@
 //! Packages are taken to request everything. Where two rules cannot be compared exactly, the change is told as one that
 //! widens.
 
+mod budget;
 mod grants;
 mod requests;
 mod settings;
@@ -84,6 +85,7 @@ impl fmt::Display for Change {
 pub fn diff(old: &Layers, new: &Layers) -> Vec<Change> {
     let mut changes = Changes::default();
     settings::compare(&mut changes, old, new);
+    budget::compare(&mut changes, old, new);
     let mut packages = new.packages();
     let gone = old.packages().into_iter();
     let gone: Vec<&str> = gone.filter(|it| !packages.contains(it)).collect();

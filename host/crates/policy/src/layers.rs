@@ -1,5 +1,6 @@
 //! Several policy files at once, each narrowing the ones above it.
 
+mod budget;
 mod problems;
 
 use std::sync::Arc;

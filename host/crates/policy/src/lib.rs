@@ -97,6 +97,7 @@ pub use manifest::{
     SecretRequest, ToolDefinition,
 };
 pub use net::{Endpoint, HostPattern, Method, NetScope, PathPattern, Scheme};
+pub use policy::{BudgetBound, BudgetBounds, BudgetKey, BudgetPeriod, format_usd, parse_usd};
 pub use policy::{
     CACHE_BYTES, CacheSettings, CacheStore, MAX_CACHE_TTL, MAX_TELEMETRY_HEADERS,
     MAX_TELEMETRY_HOSTS, RETENTION_AGE, RETENTION_BYTES, Retention, RetentionSettings,

@@ -24,6 +24,8 @@ pub(crate) use egress::SecretsTable;
 pub(crate) use labels::ToolLabels;
 pub use secret::{MAX_HEADER_FORMAT_BYTES, MAX_OAUTH_SCOPES, MAX_SECRETS};
 pub(crate) use secret::{WrittenSecret, suggestion};
+pub use settings::{BudgetBound, BudgetBounds, BudgetKey, BudgetPeriod, format_usd, parse_usd};
+pub(crate) use settings::BudgetTable;
 pub(crate) use settings::{ABOVE, PrivacySettings, SHARED, Settings};
 pub use settings::{
     CACHE_BYTES, CacheSettings, CacheStore, MAX_CACHE_TTL, MAX_TELEMETRY_HEADERS,
@@ -379,6 +381,9 @@ impl Policy {
         let cache = settings.cache.as_mut().and_then(|it| it.rule.as_mut());
         let retention = settings.retention.as_mut().and_then(|it| it.rule.as_mut());
         cache.into_iter().chain(retention).for_each(set);
+        if let Some(budget) = &mut self.settings.budget {
+            budget.rules_mut().for_each(set);
+        }
         for provider in self.settings.providers.iter_mut().flat_map(|it| &mut it.0) {
             set(&mut provider.rule);
         }

@@ -4,6 +4,7 @@
 //! lists tools has no say (`Layers::settings`). A table that is a matter of taste is that of the lowest file
 //! (`Layers::nearest`). `[budget]` and `[privacy]` add up: every file can only be stricter.
 
+mod budget;
 mod cache;
 mod model;
 mod privacy;
@@ -17,6 +18,8 @@ use crate::{
     reader::{Entry, Reader, Section},
 };
 
+pub use budget::{BudgetBound, BudgetBounds, BudgetKey, BudgetPeriod, format_usd, parse_usd};
+pub(crate) use budget::{BudgetSettings, BudgetTable};
 pub use cache::{CACHE_BYTES, CacheSettings, CacheStore, MAX_CACHE_TTL};
 pub use model::{EFFORTS, MAX_OUTPUT_TOKENS, ModelSettings, ModelThinking, ModelToolChoice};
 pub(crate) use privacy::PrivacySettings;
@@ -54,6 +57,7 @@ pub(crate) struct Settings {
     pub(crate) retention: Option<RetentionSettings>,
     pub(crate) telemetry: Option<TelemetrySettings>,
     pub(crate) privacy: Option<PrivacySettings>,
+    pub(crate) budget: Option<BudgetSettings>,
     /// Where this file has tables of [`ABOVE`].
     pub(crate) above: Vec<(&'static str, Rule)>,
 }
@@ -78,6 +82,7 @@ pub(super) const KEYS: &[&str] = &[
     RetentionSettings::KEY,
     TelemetrySettings::KEY,
     PrivacySettings::KEY,
+    BudgetSettings::KEY,
 ];
 
 pub(super) fn read(reader: &mut Reader<'_>, root: &Section<'_>) -> Settings {
@@ -88,6 +93,7 @@ pub(super) fn read(reader: &mut Reader<'_>, root: &Section<'_>) -> Settings {
         retention: table(reader, root),
         telemetry: table(reader, root),
         privacy: table(reader, root),
+        budget: table(reader, root),
         above: above(reader, root),
     }
 }
@@ -107,6 +113,7 @@ pub(super) fn print(settings: &Settings, root: &mut Table) {
     put(root, settings.retention.as_ref());
     put(root, settings.telemetry.as_ref());
     put(root, settings.privacy.as_ref());
+    put(root, settings.budget.as_ref());
 }
 
 fn table<T: SettingsTable>(reader: &mut Reader<'_>, root: &Section<'_>) -> Option<T> {
