@@ -262,6 +262,7 @@ pub(crate) const CHANGING: &[(&str, &str)] = &[
         r#""(cpu_us|wall_us|memory_peak_bytes|time_ms)":\d+"#,
         r#""$1":[N]"#,
     ),
+    (r"\b\d+ tokens, \d+\.\d+ USD", "[N] tokens, [COST] USD"),
     (r"size     .*", "size     [SIZE]"),
     (r"asked for \d+ bytes", "asked for [N] bytes"),
     (r"\d+ records", "[N] records"),

@@ -9,8 +9,10 @@
     reason = "a test that fails may panic"
 )]
 
+mod api;
 mod attacks;
 mod audit;
+mod budget;
 mod calls;
 mod cell;
 #[path = "../common/mod.rs"]

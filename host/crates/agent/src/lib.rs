@@ -44,3 +44,8 @@ pub use transcript::{Transcript, TranscriptError};
 #[cfg(doctest)]
 #[doc = include_str!("../../../../docs/agents.md")]
 struct Guide;
+
+/// Runs the examples of the guide to budgets.
+#[cfg(doctest)]
+#[doc = include_str!("../../../../docs/budgets.md")]
+struct Budgets;

@@ -120,6 +120,7 @@ fn usage_failure(arguments: &[OsString], error: &clap::Error) -> Failure {
 fn dispatch(verb: Verb) -> Outcome {
     match verb {
         Verb::Audit(verb) => verbs::audit::audit(verb),
+        Verb::Budget(verb) => block_on(verbs::budget::budget(verb)),
         Verb::Completions(arguments) => verbs::completions::completions(&arguments),
         Verb::Explain(arguments) => verbs::explain::explain(&arguments),
         Verb::Inspect(arguments) => verbs::inspect::inspect(&arguments),

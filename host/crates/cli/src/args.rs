@@ -1,11 +1,15 @@
 //! The command line, as clap reads it. Help texts live here and nowhere else.
 
+mod budget;
+
 use std::path::PathBuf;
 
 use clap::{
     ArgAction, Args, ColorChoice, CommandFactory as _, Parser, Subcommand, ValueEnum, ValueHint,
 };
 use toolcell::{ConfinementLevel, Isolation};
+
+pub(crate) use budget::{BudgetOptions, BudgetVerb, Whose};
 
 use crate::{
     env,
@@ -68,6 +72,9 @@ pub(crate) enum Verb {
     /// Check and show the audit log
     #[command(subcommand)]
     Audit(AuditVerb),
+    /// Show what was spent, and what is left
+    #[command(subcommand)]
+    Budget(BudgetVerb),
     /// List the tools that the policy offers
     Tools(ToolsArgs),
     /// Check this machine and this installation
@@ -86,7 +93,10 @@ pub(crate) const GROUPS: &[(&str, &[&str])] = &[
     ("Run", &["demo", "run", "call", "serve"]),
     ("Author", &["inspect"]),
     ("Secure", &["policy", "trust", "lock", "secret", "audit"]),
-    ("Inspect", &["tools", "doctor", "explain", "completions"]),
+    (
+        "Inspect",
+        &["budget", "tools", "doctor", "explain", "completions"],
+    ),
 ];
 
 /// The command with its help in groups, which clap cannot do by itself.
@@ -212,26 +222,8 @@ pub(crate) struct RunArgs {
     /// Print every event as a line of JSON
     #[arg(long, conflicts_with = "json")]
     pub(crate) events: bool,
-    /// End after this many turns of the model
-    #[arg(long, value_name = "N", help_heading = "Budget")]
-    pub(crate) max_turns: Option<u32>,
-    /// End after this many tool calls
-    #[arg(long, value_name = "N", help_heading = "Budget")]
-    pub(crate) max_calls: Option<u32>,
-    /// End after this many tokens, read and written
-    #[arg(long, value_name = "N", help_heading = "Budget")]
-    pub(crate) max_tokens: Option<u64>,
-    /// End when the model cost this much, in US dollars
-    #[arg(
-        long,
-        value_name = "USD",
-        allow_negative_numbers = true,
-        help_heading = "Budget"
-    )]
-    pub(crate) max_cost: Option<f64>,
-    /// End after this time, for example `10m`
-    #[arg(long, value_name = "TIME", help_heading = "Budget")]
-    pub(crate) max_time: Option<String>,
+    #[command(flatten)]
+    pub(crate) budget: BudgetOptions,
     #[command(flatten)]
     pub(crate) policy: PolicyOptions,
     #[command(flatten)]

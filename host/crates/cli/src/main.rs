@@ -2,6 +2,7 @@
 
 mod app;
 mod args;
+mod budgets;
 mod describe;
 mod dirs;
 mod env;
@@ -11,7 +12,6 @@ mod failure;
 mod files;
 mod hosts;
 mod interrupt;
-mod ledgers;
 mod locks;
 mod log;
 mod models;

@@ -7,7 +7,7 @@ use std::{
 
 use serde_json::{Value, json};
 use toolcell::{CallEvent, Denial, ErrorKind, text::escape_control};
-use toolcell_agent::{AgentEvent, AgentSink, context::MissReason};
+use toolcell_agent::{AgentEvent, AgentSink, budget::Left, context::MissReason};
 
 use crate::{
     failure::without_number,
@@ -62,6 +62,8 @@ struct State {
     /// The inputs of the calls under way, by call id.
     inputs: HashMap<String, Value>,
     called: Vec<Called>,
+    /// What is left of every budget, after the last turn.
+    left: Vec<Left>,
     /// Why the model was asked again, the last time.
     retried_after: Option<String>,
     /// Whether the last text did not end its line.
@@ -99,6 +101,11 @@ impl Timeline {
     /// The calls that ended so far, in the order in which they ended.
     pub(crate) fn called(&self) -> Vec<Called> {
         self.state().called.clone()
+    }
+
+    /// What was left of every budget after the last turn.
+    pub(crate) fn left(&self) -> Vec<Left> {
+        self.state().left.clone()
     }
 
     /// Ends a line of text that is still open.
@@ -184,7 +191,8 @@ impl Timeline {
                 }
                 state.called.push(called);
             }
-            AgentEvent::Usage { .. } | AgentEvent::Done { .. } => self.close_line(&mut state),
+            AgentEvent::Usage { left, .. } => self.turn_ended(&mut state, left),
+            AgentEvent::Done { .. } => self.close_line(&mut state),
             _ => {}
         }
     }
@@ -207,6 +215,11 @@ impl Timeline {
             Show::Story => output::data(line),
             Show::Events | Show::Silent => {}
         }
+    }
+
+    fn turn_ended(&self, state: &mut State, left: Vec<Left>) {
+        state.left = left;
+        self.close_line(state);
     }
 
     fn close_line(&self, state: &mut State) {

@@ -1,6 +1,7 @@
 //! One room per verb.
 
 pub(crate) mod audit;
+pub(crate) mod budget;
 pub(crate) mod call;
 pub(crate) mod completions;
 pub(crate) mod demo;

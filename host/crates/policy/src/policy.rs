@@ -24,9 +24,9 @@ pub(crate) use egress::SecretsTable;
 pub(crate) use labels::ToolLabels;
 pub use secret::{MAX_HEADER_FORMAT_BYTES, MAX_OAUTH_SCOPES, MAX_SECRETS};
 pub(crate) use secret::{WrittenSecret, suggestion};
-pub use settings::{BudgetBound, BudgetBounds, BudgetKey, BudgetPeriod, format_usd, parse_usd};
 pub(crate) use settings::BudgetTable;
 pub(crate) use settings::{ABOVE, PrivacySettings, SHARED, Settings};
+pub use settings::{BudgetBound, BudgetBounds, BudgetKey, BudgetPeriod, format_usd, parse_usd};
 pub use settings::{
     CACHE_BYTES, CacheSettings, CacheStore, MAX_CACHE_TTL, MAX_TELEMETRY_HEADERS,
     MAX_TELEMETRY_HOSTS, RETENTION_AGE, RETENTION_BYTES, Retention, RetentionSettings,

@@ -4,20 +4,20 @@ use std::{
     fs, io,
     path::{Path, PathBuf},
     sync::Arc,
-    time::Duration,
 };
 
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use toolcell::{CallId, ErrorKind};
 use toolcell_agent::{
-    Agent, AgentBuilder, AgentError, Budget, RunContext, RunOutcome, RunReport, TranscriptError,
-    budget::Period,
+    Agent, AgentBuilder, AgentError, RunContext, RunOutcome, RunReport, TranscriptError,
+    budget::{BudgetKind, Period},
 };
 
 use crate::{
     app::Outcome,
     args::RunArgs,
+    budgets,
     dirs::{self, Dirs},
     env, exit,
     failure::{Failure, without_number},
@@ -75,7 +75,12 @@ pub(crate) async fn run(arguments: RunArgs) -> Outcome {
     let place = place(&arguments, &dirs)?;
     let host = hosts::open(&in_force, &dirs, arguments.workers).await?;
     hosts::note_if_empty(&host);
-    let mut builder = AgentBuilder::new(Arc::new(host), model).budget(budget(&arguments)?);
+    let mut builder = AgentBuilder::new(Arc::new(host), model)
+        .budget(budgets::of_run(&in_force.layers, &arguments.budget)?)
+        .today(budgets::day(budgets::unix_ms()));
+    if let Some(shared) = budgets::shared(&in_force.layers, &arguments.budget, &dirs) {
+        builder = builder.shared_budgets(shared);
+    }
     if let Some(tokens) = settings.max_tokens {
         builder = builder.max_tokens(tokens);
     }
@@ -154,6 +159,7 @@ fn finish(
     let data = json!({
         "run_id": place.id,
         "report": report,
+        "left": timeline.left(),
         "calls": timeline.called().iter().map(|called| called.to_json()).collect::<Vec<_>>(),
         "transcript": place.transcript.display().to_string(),
         "audit": audit.display().to_string(),
@@ -233,22 +239,19 @@ fn summary(report: &RunReport, place: &Place, audit: &Path, timeline: &Timeline)
         facts.push(format!("{} tokens", spent.total_tokens()));
     }
     if let Some(cost) = spent.cost_micro_usd.filter(|cost| *cost > 0) {
-        facts.push(format!(
-            "{}.{:04} USD",
-            cost / 1_000_000,
-            cost % 1_000_000 / 100
-        ));
+        facts.push(BudgetKind::Cost.show(cost));
     }
     facts.push(style::duration(spent.time_ms.saturating_mul(1000)));
     let ended = match report.outcome.code() {
         None => "finished",
         Some(_) => "ended",
     };
-    let lines = [
+    let mut lines = vec![
         format!("{ended}: {}", facts.join(", ")),
         format!("transcript: {}", place.transcript.display()),
         format!("audit log:  {}", audit.display()),
     ];
+    lines.extend(timeline.left().iter().filter_map(budgets::left));
     for line in lines {
         output::note(paint(style::DIM, line));
     }
@@ -265,6 +268,9 @@ fn resume_hint(arguments: &RunArgs, spec: &str, place: &Place) -> Option<String>
     command.push_str(&format!(" --model {}", quoted(spec)));
     if let Some(policy) = &arguments.policy.policy {
         command.push_str(&format!(" --policy {}", file(policy)));
+    }
+    if let Some(agent) = &arguments.budget.agent {
+        command.push_str(&format!(" --agent {agent}"));
     }
     if let Some(system) = &arguments.system {
         command.push_str(&format!(" --system {}", quoted(system)));
@@ -338,34 +344,6 @@ fn recent(dirs: &Dirs) -> String {
     }
 }
 
-fn budget(arguments: &RunArgs) -> Result<Budget, Failure> {
-    let mut budget = Budget::default();
-    budget.turns = arguments.max_turns.unwrap_or(budget.turns);
-    budget.calls = arguments.max_calls.unwrap_or(budget.calls);
-    budget.tokens = arguments.max_tokens.unwrap_or(budget.tokens);
-    if let Some(time) = &arguments.max_time {
-        let time: Duration = toolcell_policy::parse_duration(time).ok_or_else(|| {
-            Failure::usage(format!("`{time}` is no time")).help("write for example `90s` or `10m`")
-        })?;
-        budget.time_ms = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-    }
-    if let Some(cost) = arguments.max_cost {
-        if !(cost.is_finite() && cost > 0.0 && cost < 1e9) {
-            return Err(Failure::usage(
-                "--max-cost is an amount of US dollars above 0, for example 0.50",
-            ));
-        }
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "the range was checked above"
-        )]
-        let micros = (cost * 1e6).round() as u64;
-        budget.cost_micro_usd = Some(micros);
-    }
-    Ok(budget)
-}
-
 /// The task itself, or standard input for `-`.
 fn task_text(task: &str) -> Result<String, Failure> {
     if task != "-" {
@@ -400,7 +378,7 @@ pub(crate) fn failed(error: AgentError) -> Failure {
         AgentError::Transcript(error @ TranscriptError::Locked { .. }) => {
             Failure::new(ErrorKind::Busy, error.to_string())
         }
-        AgentError::Ledger(error) => crate::ledgers::failed(&error),
+        AgentError::Ledger(error) => budgets::failed(&error),
         error @ AgentError::Transcript(_) => Failure::usage(without_number(&error.to_string()))
             .help("nothing can go on from this transcript; begin a new run"),
         error => Failure::usage(error.to_string()),
