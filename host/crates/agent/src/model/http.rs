@@ -1,8 +1,9 @@
 //! One HTTP exchange with a model's server: the request, and what its answer means before a stream begins.
 
+mod client;
 mod said;
 
-use std::{sync::Arc, time::Duration};
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt, stream};
@@ -19,6 +20,7 @@ pub(crate) use said::said;
 
 use super::{ApiKey, ModelError, ModelEvent, ModelSink, RateLimits, TimeoutKind, limits};
 use crate::wire::Reply;
+pub use client::{Connections, Timeouts};
 
 /// No turn is longer than this on the wire: 128,000 tokens with all their framing are a third of it.
 const MAX_STREAM_BYTES: u64 = 64 << 20;
@@ -32,28 +34,10 @@ const MAX_ERROR_BYTES: usize = 64 << 10;
 /// How much of an error body that is no JSON is shown, in characters.
 const MAX_ERROR_CHARS: usize = 300;
 
+/// How long the end of an answer is waited for, once the turn is complete.
+const LAST_WORDS: Duration = Duration::from_millis(50);
+
 const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
-
-/// How long to wait for what.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Timeouts {
-    /// For a connection. Default 5 s.
-    pub connect: Duration,
-    /// For the answer to begin, and from one piece of it to the next. Default 120 s.
-    pub idle: Duration,
-    /// For a whole turn, retries not included. Default 600 s.
-    pub total: Duration,
-}
-
-impl Default for Timeouts {
-    fn default() -> Self {
-        Self {
-            connect: Duration::from_secs(5),
-            idle: Duration::from_secs(120),
-            total: Duration::from_secs(600),
-        }
-    }
-}
 
 /// Connections to model servers, with this library's own TLS settings.
 #[derive(Clone, Debug)]
@@ -106,7 +90,7 @@ pub(crate) trait Assemble {
 impl Http {
     pub(crate) fn new(timeouts: Timeouts) -> Result<Self, ModelError> {
         Ok(Self {
-            client: http_client(timeouts.connect)?,
+            client: client::new(&timeouts)?,
             timeouts,
         })
     }
@@ -200,7 +184,7 @@ impl Http {
             .send()
             .await
             .map_err(|error| unreachable(&place, error))?;
-        let head = Head::of(&response);
+        let head = Head::of(&response, self.timeouts.clock);
         if head.status == 200 && head.content_type.starts_with(accept) {
             return Ok((head, response));
         }
@@ -216,7 +200,7 @@ impl Http {
         sink: ModelSink<'_>,
     ) -> Result<Reply, ModelError> {
         let pieces = self.pieces(opened.response);
-        let mut events = std::pin::pin!(SseByteStream::new(pieces));
+        let mut events = std::pin::pin!(SseByteStream::new(pieces).fuse());
         while !assembler.is_done() {
             let Ok(event) = timeout_at(opened.end, events.next()).await else {
                 return Err(self.too_long());
@@ -228,6 +212,8 @@ impl Http {
             assembler.on_event(event.event.as_deref(), data, &mut |seen| sink(seen))?;
         }
         let mut reply = assembler.finish()?;
+        // A connection whose answer was read to its end can carry the next request. Nobody waits long for that.
+        let _ = timeout(LAST_WORDS, events.next()).await;
         reply.request_id = opened.request_id;
         Ok(reply)
     }
@@ -359,11 +345,11 @@ struct Head {
 }
 
 impl Head {
-    fn of(response: &Response) -> Self {
+    fn of(response: &Response, clock: Option<fn() -> SystemTime>) -> Self {
         let headers = response.headers();
         let header = |name: &str| headers.get(name)?.to_str().ok();
-        // Only the server's own clock: this library reads none.
-        let now = limits::server_time(headers);
+        // The server's own clock counts: ours may be wrong.
+        let now = limits::server_time(headers).or_else(|| clock.map(|now| now()));
         Self {
             status: response.status().as_u16(),
             content_type: header("content-type").unwrap_or("").to_ascii_lowercase(),
@@ -443,30 +429,6 @@ fn root(error: &dyn std::error::Error) -> String {
         inner = source;
     }
     inner.to_string()
-}
-
-/// A client with this library's own TLS settings: Mozilla's roots, no proxy, no redirects, since each of these could
-/// hand the key to somebody else.
-fn http_client(connect: Duration) -> Result<reqwest::Client, ModelError> {
-    let config = |error: &dyn std::error::Error| ModelError::Config(chain(error));
-    let roots = rustls::RootCertStore {
-        roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
-    };
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let mut tls = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| config(&error))?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    reqwest::Client::builder()
-        .tls_backend_preconfigured(tls)
-        .redirect(reqwest::redirect::Policy::none())
-        .retry(reqwest::retry::never())
-        .no_proxy()
-        .connect_timeout(connect)
-        .build()
-        .map_err(|error| config(&error))
 }
 
 /// The URL of `path` under a base URL, which may lie under a path of its own.

@@ -19,7 +19,7 @@ use serde_json::{Map, Value};
 use url::Url;
 
 use super::{
-    ApiKey, ModelError, ModelEvent, ModelProvider, ModelSink, Timeouts,
+    Account, ApiKey, ModelError, ModelEvent, ModelProvider, ModelSink, Timeouts,
     http::{Ask, Http, endpoint, redact, stream_error},
 };
 use crate::{
@@ -225,6 +225,17 @@ impl ModelProvider for OpenAi {
 
     fn provider(&self) -> &str {
         "openai"
+    }
+
+    fn account(&self) -> Account {
+        Account {
+            place: self.url.origin().ascii_serialization(),
+            payer: self
+                .config
+                .api_key
+                .as_ref()
+                .map_or_else(String::new, ApiKey::payer),
+        }
     }
 
     fn stream<'a>(

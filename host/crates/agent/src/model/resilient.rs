@@ -22,6 +22,7 @@ use tokio::time::Instant;
 pub use breaker::{BreakerSettings, BreakerState};
 pub use lane::{LimitSettings, WaitReason};
 pub use lanes::Lanes;
+pub(crate) use retry::spent;
 pub use retry::{RealTimer, Retry, Timer};
 
 use super::{Account, ModelError, ModelEvent, ModelProvider, ModelSink};
@@ -340,5 +341,9 @@ impl<M: ModelProvider> ModelProvider for Resilient<M> {
     }
 }
 
+#[cfg(test)]
+mod hundred;
+#[cfg(test)]
+mod storms;
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,9 @@
 //! A server on this machine's loopback that speaks HTTP by hand, so that it can break off anywhere.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicUsize, Ordering},
+};
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -30,6 +33,10 @@ pub(crate) enum Answer {
     Bytes(Vec<u8>),
     /// These bytes, then silence for as long as the client waits.
     Stall(Vec<u8>),
+    /// These bytes, then the connection is torn down.
+    Reset(Vec<u8>),
+    /// These bytes, and the connection waits for the next request.
+    Keep(Vec<u8>),
     /// These bytes, each in a packet of its own, then the end.
     Bytewise(Vec<u8>),
 }
@@ -37,6 +44,8 @@ pub(crate) enum Answer {
 pub(crate) struct Server {
     pub(crate) url: String,
     pub(crate) requests: Arc<Mutex<Vec<Request>>>,
+    /// How many connections there were.
+    pub(crate) connections: Arc<AtomicUsize>,
     task: JoinHandle<()>,
 }
 
@@ -51,14 +60,18 @@ impl Server {
         let url = format!("http://{}", listener.local_addr().unwrap());
         let requests: Arc<Mutex<Vec<Request>>> = Arc::default();
         let (seen, answer) = (Arc::clone(&requests), Arc::new(answer));
+        let connections: Arc<AtomicUsize> = Arc::default();
+        let accepted = Arc::clone(&connections);
         let task = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
+                accepted.fetch_add(1, Ordering::SeqCst);
                 tokio::spawn(serve(stream, Arc::clone(&seen), Arc::clone(&answer)));
             }
         });
         Self {
             url,
             requests,
+            connections,
             task,
         }
     }
@@ -84,35 +97,44 @@ async fn serve<F>(mut stream: TcpStream, seen: Arc<Mutex<Vec<Request>>>, answer:
 where
     F: Fn(usize, &Request) -> Answer,
 {
-    let Some(request) = read(&mut stream).await else {
-        return;
-    };
-    let number = {
-        let mut seen = seen.lock().unwrap();
-        seen.push(request.clone());
-        seen.len() - 1
-    };
-    // A client that has gone away is no failure of the server.
-    match answer(number, &request) {
-        Answer::Bytes(bytes) => {
-            let _ = stream.write_all(&bytes).await;
-            let _ = stream.shutdown().await;
-        }
-        Answer::Stall(bytes) => {
-            let _ = stream.write_all(&bytes).await;
-            let _ = stream.read(&mut [0]).await;
-        }
-        Answer::Bytewise(bytes) => {
-            let _ = stream.set_nodelay(true);
-            for byte in bytes {
-                if stream.write_all(&[byte]).await.is_err() {
-                    return;
-                }
-                // Whoever reads it may have its turn.
-                tokio::task::yield_now().await;
+    while let Some(request) = read(&mut stream).await {
+        let number = {
+            let mut seen = seen.lock().unwrap();
+            seen.push(request.clone());
+            seen.len() - 1
+        };
+        // A client that has gone away is no failure of the server.
+        match answer(number, &request) {
+            Answer::Bytes(bytes) => {
+                let _ = stream.write_all(&bytes).await;
+                let _ = stream.shutdown().await;
             }
-            let _ = stream.shutdown().await;
+            Answer::Reset(bytes) => {
+                let _ = stream.write_all(&bytes).await;
+                let _ = stream.set_zero_linger();
+            }
+            Answer::Keep(bytes) => {
+                if stream.write_all(&bytes).await.is_ok() {
+                    continue;
+                }
+            }
+            Answer::Stall(bytes) => {
+                let _ = stream.write_all(&bytes).await;
+                let _ = stream.read(&mut [0]).await;
+            }
+            Answer::Bytewise(bytes) => {
+                let _ = stream.set_nodelay(true);
+                for byte in bytes {
+                    if stream.write_all(&[byte]).await.is_err() {
+                        return;
+                    }
+                    // Whoever reads it may have its turn.
+                    tokio::task::yield_now().await;
+                }
+                let _ = stream.shutdown().await;
+            }
         }
+        return;
     }
 }
 

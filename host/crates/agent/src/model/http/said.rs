@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+use crate::model::resilient::spent;
+
 /// The server's word for an error, and its message.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Said {
@@ -45,6 +47,12 @@ fn object(error: &Value) -> Said {
         false => text("type").or_else(|| text("status")).or(code),
     };
     let raw = error.pointer("/metadata/raw").and_then(Value::as_str);
+    // A limit on what may be spent is a kind of its own: waiting does not lift it.
+    let details = error.pointer("/details/error_code").and_then(Value::as_str);
+    let kind = match details {
+        Some(code) if spent(code) => Some(code.to_owned()),
+        _ => kind,
+    };
     let message = text("message").map(|message| match raw {
         // What the server behind a gateway said.
         Some(raw) => format!("{message}: {raw}"),

@@ -128,6 +128,10 @@ fn worth(error: &ModelError) -> bool {
         // Money does not come by waiting, whatever else the answer says.
         ModelError::Http { status: 402, .. } => false,
         ModelError::Http { kind, .. } if spent(kind) => false,
+        // An error that a gateway sent as a success.
+        ModelError::Http {
+            status: 200, kind, ..
+        } => passing(kind),
         ModelError::Http {
             status,
             should_retry,
@@ -138,7 +142,7 @@ fn worth(error: &ModelError) -> bool {
 }
 
 /// Whether the account has used up its money or its quota.
-pub(super) fn spent(kind: &str) -> bool {
+pub(crate) fn spent(kind: &str) -> bool {
     [
         "insufficient_quota",
         "billing_error",
@@ -150,13 +154,14 @@ pub(super) fn spent(kind: &str) -> bool {
     .contains(&kind)
 }
 
-/// Errors in the middle of a stream that another try can do without: those of the Messages API, of OpenAI and of
-/// Bedrock.
+/// Errors in the middle of a stream that another try can do without, in the words of the Messages API, of OpenAI and
+/// servers like it, of Google and of Bedrock.
 fn passing(kind: &str) -> bool {
     failing(kind)
         || [
             "rate_limit_error",
             "rate_limit_exceeded",
+            "RESOURCE_EXHAUSTED",
             "throttlingException",
         ]
         .contains(&kind)
@@ -169,6 +174,13 @@ fn failing(kind: &str) -> bool {
         "api_error",
         "timeout_error",
         "server_error",
+        "internal_server_error",
+        "InternalServerError",
+        "service_unavailable",
+        "engine_overloaded",
+        "UNAVAILABLE",
+        "INTERNAL",
+        "DEADLINE_EXCEEDED",
         "internalServerException",
         "serviceUnavailableException",
         "modelStreamErrorException",
@@ -190,7 +202,10 @@ pub(super) fn health(error: &ModelError) -> Health {
             retry_after,
             ..
         } => Health::Failed(*retry_after),
-        ModelError::Stream { kind, .. } if failing(kind) => Health::Failed(None),
+        ModelError::Stream { kind, .. }
+        | ModelError::Http {
+            status: 200, kind, ..
+        } if failing(kind) => Health::Failed(None),
         ModelError::Http { .. } | ModelError::Stream { .. } => Health::Alive,
         _ => Health::Unknown,
     }
@@ -199,10 +214,11 @@ pub(super) fn health(error: &ModelError) -> Health {
 /// Whether the server has no room for more requests just now.
 pub(super) fn crowded(error: &ModelError) -> bool {
     match error {
+        ModelError::Stream { kind, .. }
+        | ModelError::Http {
+            status: 200, kind, ..
+        } => kind == "overloaded_error" || (passing(kind) && !failing(kind)),
         ModelError::Http { status, kind, .. } => matches!(status, 429 | 529) && !spent(kind),
-        ModelError::Stream { kind, .. } => {
-            kind == "overloaded_error" || (passing(kind) && !failing(kind))
-        }
         _ => false,
     }
 }

@@ -13,7 +13,7 @@ fn secs(secs: u64) -> Duration {
     Duration::from_secs(secs)
 }
 
-fn request(conversation: &str) -> ModelRequest {
+pub(super) fn request(conversation: &str) -> ModelRequest {
     ModelRequest {
         turn: 0,
         conversation: conversation.into(),
