@@ -19,7 +19,10 @@ use crate::{
     event::{AgentEvent, AgentSink},
     machine::{RunSettings, ToolOutput},
     runner::{ToolRunner, ToolSpec},
-    wire::{Block, Reply, StopReason, TokenUsage, ToolDefinition, ToolUse},
+    wire::{
+        Block, Message, ModelRequest, Reply, StopReason, TokenUsage, ToolDefinition, ToolUse,
+        TurnOptions,
+    },
 };
 
 pub(crate) fn settings() -> RunSettings {
@@ -39,6 +42,22 @@ pub(crate) fn settings() -> RunSettings {
         repeat: crate::RepeatLimits::default(),
         price: None,
         context: crate::context::ContextRules::default(),
+    }
+}
+
+/// A request for a turn of a hundred tokens.
+pub(crate) fn request(messages: Vec<Message>) -> ModelRequest {
+    ModelRequest {
+        turn: 0,
+        model: "claude-sonnet-5-5".into(),
+        max_tokens: 100,
+        system: None,
+        tools: Vec::new(),
+        messages,
+        conversation: "c".into(),
+        tenant: None,
+        options: TurnOptions::default(),
+        extra: Map::new(),
     }
 }
 

@@ -131,8 +131,9 @@ fn soon(left: &Duration) -> String {
 /// Words for a conversation that is too long for the model: OpenAI's, and llama.cpp's.
 const TOO_LONG_KINDS: [&str; 2] = ["context_length_exceeded", "exceed_context_size_error"];
 
-/// What servers say then that have no word for it: the Messages API, and vLLM and others.
-const TOO_LONG: [&str; 5] = [
+/// What servers say then that have no word for it: the Messages API, Amazon Bedrock, and vLLM and others.
+const TOO_LONG: [&str; 6] = [
+    "Input is too long",
     "prompt is too long",
     "exceed context limit",
     "maximum context length",

@@ -152,7 +152,8 @@ async fn read(stream: &mut TcpStream) -> Option<Request> {
             head: head.into(),
             body: body.into(),
         };
-        let length: usize = request.header("content-length")?.parse().ok()?;
+        let length = request.header("content-length").unwrap_or("0");
+        let length: usize = length.parse().ok()?;
         if body.len() >= length {
             return Some(request);
         }

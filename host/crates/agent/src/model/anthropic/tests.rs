@@ -497,3 +497,92 @@ fn settings_that_cannot_work_are_refused() {
         "the API key holds characters that cannot be sent"
     );
 }
+
+#[tokio::test]
+async fn betas_a_workspace_and_headers_of_ones_own_go_along() {
+    let server = Server::with(vec![stream(&turn("x", None))]).await;
+    let asked = ask(AnthropicConfig {
+        betas: vec!["a-2026-01-01".into(), "b-2026-02-02".into()],
+        workspace: Some("wrkspc_1".into()),
+        headers: Headers::new([("X-Team", "t"), ("anthropic-version", "2027-01-01")]).unwrap(),
+        ..config(&server.url)
+    })
+    .await;
+    asked.reply.unwrap();
+    let seen = server.requests.lock().unwrap()[0].clone();
+    let beta = seen.header("anthropic-beta");
+    assert_eq!(beta, Some("a-2026-01-01,b-2026-02-02"));
+    assert_eq!(seen.header("anthropic-workspace-id"), Some("wrkspc_1"));
+    assert_eq!(seen.header("x-team"), Some("t"));
+    assert_eq!(seen.header("anthropic-version"), Some("2027-01-01"));
+}
+
+#[tokio::test]
+async fn a_server_that_wants_no_key_gets_none() {
+    let server = Server::with(vec![stream(&turn("x", None))]).await;
+    let asked = ask(AnthropicConfig {
+        api_key: ApiKey::new(""),
+        auth: Auth::Nothing,
+        ..config(&server.url)
+    })
+    .await;
+    asked.reply.unwrap();
+    let seen = server.requests.lock().unwrap()[0].clone();
+    assert_eq!(seen.header("authorization"), None);
+    assert_eq!(seen.header("x-api-key"), None);
+}
+
+#[tokio::test]
+async fn tokens_are_counted_by_the_server() {
+    let json = "content-type: application/json\r\n";
+    let server = Server::with(vec![plain(200, json, r#"{"input_tokens":12}"#)]).await;
+    let model = Anthropic::new(config(&server.url)).unwrap();
+    let mut asked = request();
+    asked.options.stop_sequences = vec!["END".into()];
+    asked.options.sampling.temperature = Some(1.0);
+    assert_eq!(model.count_tokens(&asked).await, Ok(Some(12)));
+    let seen = server.requests.lock().unwrap()[0].clone();
+    let path = "POST /v1/messages/count_tokens HTTP/1.1\r\n";
+    assert!(seen.head.starts_with(path), "{}", seen.head);
+    let body: Value = serde_json::from_str(&seen.body).unwrap();
+    let mut fields: Vec<&str> = body
+        .as_object()
+        .unwrap()
+        .keys()
+        .map(String::as_str)
+        .collect();
+    fields.sort_unstable();
+    assert_eq!(fields, ["messages", "model", "system"]);
+
+    let server = Server::with(vec![plain(200, json, "{}")]).await;
+    let model = Anthropic::new(config(&server.url)).unwrap();
+    let error = model.count_tokens(&request()).await.unwrap_err();
+    assert!(error.to_string().contains("a count without"), "{error}");
+}
+
+#[tokio::test]
+async fn models_are_listed_page_by_page() {
+    let server = Server::start(|number, request| {
+        assert!(request.head.starts_with("GET /v1/models?limit=1000"));
+        let page = match number {
+            0 => r#"{"data":[{"id":"a","max_tokens":5,"new":1}],"has_more":true,"last_id":"a"}"#,
+            _ => r#"{"data":[{"id":"b"}],"has_more":true,"last_id":"a"}"#,
+        };
+        Answer::Bytes(plain(200, "content-type: application/json\r\n", page))
+    })
+    .await;
+    let model = Anthropic::new(config(&server.url)).unwrap();
+    let models = model.models().await.unwrap();
+    let ids: Vec<&str> = models.iter().map(|model| model.id.as_str()).collect();
+    assert_eq!(ids, ["a", "b"]);
+    assert_eq!(models[0].max_tokens, Some(5));
+    assert_eq!(models[0].extra["new"], json!(1));
+    assert_eq!(
+        server.count(),
+        2,
+        "a server that repeats itself is asked no more"
+    );
+    let seen = server.requests.lock().unwrap()[1].clone();
+    assert!(seen.head.contains("after_id=a"), "{}", seen.head);
+    assert_eq!(seen.header("content-type"), None);
+}

@@ -27,6 +27,11 @@ pub(crate) fn said(body: &Value) -> Said {
             message: Some(text.clone()),
         },
         _ if body.get("message").is_some() => object(body),
+        // Some services of AWS.
+        _ if body.get("Message").is_some() => Said {
+            kind: None,
+            message: body.get("Message").and_then(detail),
+        },
         _ => Said {
             kind: None,
             message: body.get("detail").and_then(detail),
