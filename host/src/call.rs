@@ -9,6 +9,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::ErrorKind;
 
+mod approval;
+
+pub use approval::{
+    Answers, Approval, ApprovalId, ApprovalRequest, Approver, RememberedFor, SharedApprover,
+};
+pub(crate) use approval::digest;
+
 /// Names one call in results, audit records and telemetry. At most 128 bytes of visible ASCII.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(from = "String")]
@@ -306,6 +313,10 @@ pub struct ToolResult {
     /// stands in its place.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub redactions: BTreeMap<String, u64>,
+    /// The question that the call waits for: nobody has answered it yet. The call has done nothing outside, and can be made
+    /// again, with the answer among [`CallContext::answers`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pending: Option<Box<ApprovalRequest>>,
 }
 
 impl ToolResult {
@@ -353,6 +364,22 @@ pub enum CallEvent {
     },
     /// An access was refused.
     Denied(Denial),
+    /// Somebody is being asked whether something may happen.
+    Asked {
+        /// What.
+        request: Box<ApprovalRequest>,
+        /// Whether the call has not begun: until the answer it does nothing, and can be made again.
+        unbegun: bool,
+    },
+    /// A question has its answer, or none will come. It is told before anything happens because of it.
+    Answered {
+        /// The question.
+        id: ApprovalId,
+        /// Whether it may happen.
+        allowed: bool,
+        /// Where the answer is from: `approver`, `remembered`, or `given before` the call.
+        by: String,
+    },
     /// A tool's answer holds what looks like a credential that nobody registered.
     LikelySecret {
         /// The tool's public name.
@@ -408,6 +435,10 @@ pub struct CallContext {
     pub session: Option<SessionId>,
     /// Whose call it is: secrets are looked up for this tenant. Default: the embedder has none.
     pub tenant: Option<TenantId>,
+    /// Who is asked where a rule says `ask`, instead of the host's own approver.
+    pub approver: Option<SharedApprover>,
+    /// Answers that were given to questions of this call before it asks them.
+    pub answers: Answers,
 }
 
 impl fmt::Debug for CallContext {

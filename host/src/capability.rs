@@ -6,6 +6,7 @@ use crate::ErrorKind;
 pub(crate) mod answer;
 pub(crate) mod ask;
 mod bindings;
+pub(crate) mod effects;
 pub(crate) mod files;
 #[cfg(test)]
 pub(crate) mod fixtures;

@@ -4,6 +4,7 @@ mod approval;
 mod arguments;
 mod builder;
 mod calling;
+mod first;
 mod help;
 mod labels;
 mod learning;
@@ -12,6 +13,7 @@ mod load;
 mod nested;
 mod nets;
 mod outward;
+mod pending;
 mod pinned;
 mod prepare;
 mod privacy;
@@ -25,19 +27,15 @@ use serde::Serialize;
 use serde_json::Value;
 use toolcell_policy::{Annotations, Decision, Layers, Lock, Sink};
 
-pub use approval::{Approval, ApprovalRequest, Approver};
 pub use builder::ToolHostBuilder;
 pub use learning::Learning;
 pub use likely::LikelySecrets;
 pub use program::{WasiExit, WasiGrant, WasiProgram};
 
-use self::{
-    approval::AnyApprover, labels::Marks, load::Source, prepare::Isolating, privacy::Privacy,
-    records::Recording,
-};
+use self::{labels::Marks, load::Source, prepare::Isolating, privacy::Privacy, records::Recording};
 use crate::{
     AdmissionReport, CallContext, EngineReport, Error, ErrorKind, Package, Result, SessionId,
-    TenantId, ToolCall, ToolResult,
+    SharedApprover, TenantId, ToolCall, ToolResult,
     admission::Admission,
     capability::{files::RootRules, tools::Nesting},
     confine::ConfinementReport,
@@ -65,7 +63,7 @@ struct Shared {
     locks: Vec<Lock>,
     base_dir: Option<PathBuf>,
     recording: Recording,
-    approver: Option<Arc<dyn AnyApprover>>,
+    approver: Option<SharedApprover>,
     learning: Option<Learning>,
     roots: RootRules,
     egress: Arc<Egress>,
@@ -240,7 +238,7 @@ impl ToolHost {
     ///
     /// As [`call`](Self::call).
     pub async fn call_with(&self, call: ToolCall, context: &CallContext) -> Result<ToolResult> {
-        let called = self.shared.call(call, context, Nesting::top()).await;
+        let called = self.shared.call(call, context, Nesting::top(), None).await;
         called.map_err(|error| self.clean(error))
     }
 

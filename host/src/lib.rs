@@ -52,15 +52,15 @@ pub mod worker;
 pub use admission::AdmissionReport;
 pub use builtin::{builtin, builtins};
 pub use call::{
-    CallContext, CallEvent, CallId, Content, Denial, EventSink, LikelySecret, SessionId, TenantId,
+    Answers, Approval, ApprovalId, ApprovalRequest, Approver, CallContext, CallEvent, CallId,
+    Content, Denial, EventSink, LikelySecret, RememberedFor, SessionId, SharedApprover, TenantId,
     ToolCall, ToolFailure, ToolResult, Usage,
 };
 pub use confine::{ConfinementLevel, ConfinementReport, Kernel, Step as ConfinementStep};
 pub use engine::{EngineOptions, EngineReport};
 pub use error::{Error, ErrorKind, Result};
 pub use host::{
-    Approval, ApprovalRequest, Approver, Learning, LikelySecrets, ToolHost, ToolHostBuilder,
-    ToolInfo, WasiExit, WasiGrant, WasiProgram,
+    Learning, LikelySecrets, ToolHost, ToolHostBuilder, ToolInfo, WasiExit, WasiGrant, WasiProgram,
 };
 pub use package::{Inspection, Package};
 pub use sandbox::Stdio;

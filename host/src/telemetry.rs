@@ -258,6 +258,7 @@ mod tests {
                     },
                     denials: Vec::new(),
                     redactions: std::collections::BTreeMap::new(),
+                    pending: None,
                 },
             );
         });

@@ -5,8 +5,8 @@ use toolcell_policy::{Access, Rule};
 
 /// Asks somebody who may say yes.
 pub(crate) trait Ask: Send + Sync {
-    /// Whether an access whose rule says `ask` may happen, for example `GET https://example.com/`.
-    fn ask<'a>(&'a self, access: &'a str, rule: &'a Rule) -> BoxFuture<'a, bool>;
+    /// Why an access whose rule says `ask`, for example `GET https://example.com/`, may not happen; nothing where it may.
+    fn ask<'a>(&'a self, access: &'a str, rule: &'a Rule) -> BoxFuture<'a, Option<&'static str>>;
 
     /// Hears of an access that is being decided on. Where nothing but a line of the policy is missing for it, a host that
     /// learns asks, and after a yes it may happen all the same; any other host says no.

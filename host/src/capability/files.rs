@@ -224,6 +224,9 @@ impl FilesView<'_> {
             Root::Granted(index) => {
                 let grant = roots.grant(index);
                 if grant.is_some_and(|grant| grant.access >= wanted(access.used)) {
+                    if access.used == PathUse::Write {
+                        self.state.recorder.changes();
+                    }
                     return Ok(access);
                 }
                 Err(self.deny(&[&access], "the directory is granted for reading only"))

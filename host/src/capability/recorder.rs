@@ -15,7 +15,7 @@ use crate::{
     text::escape_control,
 };
 
-use super::LimitExceeded;
+use super::{LimitExceeded, effects::Effects};
 
 /// How many denials of a call are kept. More are only counted.
 pub(crate) const MAX_DENIALS: usize = 64;
@@ -140,6 +140,8 @@ pub(crate) enum Notice {
     Log(String, String),
     /// A report of progress: done, total, and what is being done.
     Progress(f64, Option<f64>, Option<String>),
+    /// Something outside is about to be changed, for the first time in the call.
+    Changes,
 }
 
 /// Gathers what happens during one call. Clones share one record, so that a spawned request can write to it too.
@@ -151,6 +153,7 @@ pub(crate) struct Recorder {
     listener: Listener,
     record: Arc<Mutex<Record>>,
     redaction: Option<Redaction>,
+    effects: Effects,
 }
 
 /// Who hears of things while they happen.
@@ -179,7 +182,15 @@ impl Recorder {
             },
             record: Arc::default(),
             redaction: None,
+            effects: Effects::default(),
         }
+    }
+
+    /// The same, which counts effects for these.
+    #[must_use]
+    pub(crate) fn counting(mut self, effects: &Effects) -> Self {
+        self.effects = effects.clone();
+        self
     }
 
     /// The same, which takes every secret of this search out of what it hears.
@@ -196,6 +207,7 @@ impl Recorder {
             listener: Listener::Host { tell, heard },
             record: Arc::default(),
             redaction: None,
+            effects: Effects::default(),
         }
     }
 
@@ -255,6 +267,14 @@ impl Recorder {
         record.paths_dropped = record.paths_dropped.saturating_add(paths);
     }
 
+    /// Hears that something outside is about to be changed.
+    pub(crate) fn changes(&self) {
+        if let (Listener::Host { tell, .. }, false) = (&self.listener, self.effects.any()) {
+            tell(Notice::Changes);
+        }
+        self.effects.begin();
+    }
+
     /// Records the use of a guest path. A second use of the same kind is not recorded again.
     pub(crate) fn touch(&self, path: &str, used: PathUse) {
         let touched = TouchedPath {
@@ -278,6 +298,7 @@ impl Recorder {
 
     /// Records that a request goes to a host, given as `host:port`, and says where to count what is sent to it.
     pub(crate) fn reach(&self, host: &str) -> Tally {
+        self.changes();
         let host = &*self.clean(host);
         let mut record = self.lock();
         if !record.hosts.contains_key(host) && record.hosts.len() >= MAX_HOSTS {
@@ -348,8 +369,10 @@ impl Recorder {
                     message,
                 } => tell(Notice::Progress(done, total, message)),
                 CallEvent::Denied(denial) => tell(Notice::Denied(denial)),
-                // Answers are searched in the host.
-                CallEvent::LikelySecret { .. } => {}
+                // Answers are searched in the host, and persons are asked there.
+                CallEvent::LikelySecret { .. }
+                | CallEvent::Asked { .. }
+                | CallEvent::Answered { .. } => {}
             },
         }
     }
@@ -379,6 +402,8 @@ impl Recorder {
             denied @ CallEvent::Denied(_) => denied,
             // Has no word of a guest.
             likely @ CallEvent::LikelySecret { .. } => likely,
+            // Was searched where it was made.
+            asked @ (CallEvent::Asked { .. } | CallEvent::Answered { .. }) => asked,
         }
     }
 

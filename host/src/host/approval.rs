@@ -1,61 +1,20 @@
 //! Asking somebody who may say yes.
 
-use std::{future::Future, sync::Arc};
+use std::{borrow::Cow, sync::Arc};
 
 use futures_util::future::BoxFuture;
 use toolcell_policy::{Access, Rule};
 
-use super::{Shared, calling::Stop, learning::plain, records::About};
+use super::{Shared, calling::Stop, first::First, learning::plain, records::About};
 use crate::{
-    CallId, SessionId,
+    Approval, ApprovalId, ApprovalRequest, CallContext, CallEvent, RememberedFor, SessionId,
+    SharedApprover, TenantId,
     admission::{Bounds, Caller, Refusal},
     audit::Effect,
-    capability::ask::Ask,
+    call::digest,
+    capability::{ask::Ask, recorder::Recorder},
+    secrets::Weakness,
 };
-
-/// What somebody is asked to allow.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct ApprovalRequest {
-    /// The tool's public name.
-    pub tool: String,
-    /// The call.
-    pub call_id: CallId,
-    /// What is to happen: `call`, or for example `GET https://example.com/`.
-    pub access: String,
-    /// The rule that asks.
-    pub rule: String,
-    /// The call's input as JSON text, cut off after 2,000 characters. It was written by a model: escape it before it
-    /// is shown on a terminal.
-    pub input_preview: String,
-}
-
-/// The answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Approval {
-    /// It may happen, this once.
-    Allow,
-    /// It may not.
-    Deny,
-}
-
-/// Asks a person, or decides in a person's place. The question is given up when the call is cancelled or out of time;
-/// then the returned future is dropped.
-pub trait Approver: Send + Sync + 'static {
-    /// Answers one request.
-    fn approve(&self, request: &ApprovalRequest) -> impl Future<Output = Approval> + Send;
-}
-
-/// Any [`Approver`].
-pub(super) trait AnyApprover: Send + Sync {
-    fn ask<'a>(&'a self, request: &'a ApprovalRequest) -> BoxFuture<'a, Approval>;
-}
-
-impl<T: Approver> AnyApprover for T {
-    fn ask<'a>(&'a self, request: &'a ApprovalRequest) -> BoxFuture<'a, Approval> {
-        Box::pin(self.approve(request))
-    }
-}
 
 /// How much of an input is shown to whoever is asked.
 const PREVIEW_CHARS: usize = 2_000;
@@ -65,32 +24,100 @@ const PREVIEW_CHARS: usize = 2_000;
 pub(super) struct Asking {
     pub(super) shared: Arc<Shared>,
     pub(super) about: Arc<About>,
-    pub(super) input_preview: String,
+    first: First,
+    approver: Option<SharedApprover>,
+    recorder: Recorder,
+    tenant: Option<TenantId>,
+    input_preview: String,
+    input_digest: String,
+    /// Whether a tool made the call.
+    nested: bool,
     tool: String,
     bounds: Bounds,
     session: Option<SessionId>,
 }
 
+/// What is asked.
+#[derive(Clone, Copy)]
+pub(super) struct Question<'q> {
+    /// What is to happen, as it is shown.
+    access: &'q str,
+    /// The same without what may differ when the call is made again.
+    known_as: &'q str,
+    rule: &'q Rule,
+    /// Whether an answer may be remembered.
+    rememberable: bool,
+    /// Whether the tool has begun.
+    begun: bool,
+}
+
+impl<'q> Question<'q> {
+    /// About an access before the tool has begun.
+    pub(super) fn new(access: &'q str, rule: &'q Rule) -> Self {
+        Self {
+            access,
+            known_as: access,
+            rule,
+            rememberable: false,
+            begun: false,
+        }
+    }
+
+    /// The same, which is known by another text.
+    pub(super) fn known_as(self, known_as: &'q str) -> Self {
+        Self { known_as, ..self }
+    }
+
+    /// The same, of which an answer may be remembered.
+    pub(super) fn rememberable(self) -> Self {
+        Self {
+            rememberable: true,
+            ..self
+        }
+    }
+
+    /// The same of a tool that has begun.
+    fn begun(self) -> Self {
+        Self {
+            begun: true,
+            ..self
+        }
+    }
+}
+
+/// Of which call a question is.
+pub(super) struct Asker<'a> {
+    pub(super) about: &'a Arc<About>,
+    pub(super) first: &'a First,
+    pub(super) recorder: &'a Recorder,
+    pub(super) context: &'a CallContext,
+    pub(super) nested: bool,
+}
+
 impl Asking {
     pub(super) fn new(
         shared: &Arc<Shared>,
-        about: &Arc<About>,
+        asker: &Asker<'_>,
         caller: Caller<'_>,
         input: &str,
     ) -> Self {
+        let approver = asker.context.approver.as_ref();
+        let approver = approver.or(shared.approver.as_ref());
+        // It is searched before it is cut: half of a secret would not be found.
+        let input = match approver.is_some() || !asker.context.answers.is_empty() {
+            true => shared.redaction().text(input),
+            false => Cow::Borrowed(""),
+        };
         Self {
             shared: Arc::clone(shared),
-            about: Arc::clone(about),
-            input_preview: match shared.approver {
-                // Before it is cut: half of a secret would not be found.
-                Some(_) => shared
-                    .redaction()
-                    .text(input)
-                    .chars()
-                    .take(PREVIEW_CHARS)
-                    .collect(),
-                None => String::new(),
-            },
+            about: Arc::clone(asker.about),
+            first: asker.first.clone(),
+            approver: approver.cloned(),
+            recorder: asker.recorder.clone(),
+            tenant: asker.context.tenant.clone(),
+            input_preview: input.chars().take(PREVIEW_CHARS).collect(),
+            input_digest: digest(&[&input]),
+            nested: asker.nested,
             tool: caller.tool.to_owned(),
             bounds: caller.bounds,
             session: caller.session.cloned(),
@@ -108,12 +135,15 @@ impl Asking {
 
     /// Asks about one access, and records question and answer. Nobody to ask, or an audit log that takes no record,
     /// means no. So do too many open questions, of which this one is not asked then.
-    pub(super) async fn ask(&self, access: &str, rule: &Rule) -> Answer {
-        let answer = self.put(access, rule).await;
+    ///
+    /// It ends with the call where the question is put off.
+    pub(super) async fn ask(&self, question: Question<'_>) -> Answer {
+        let answer = self.put(question).await;
         let word = match answer {
             Answer::Yes => "allow",
             Answer::No => "deny",
             Answer::Nobody => "nobody",
+            Answer::TooLate => "too_late",
             Answer::Full(_) => "full",
             Answer::Broken(_) => return answer,
         };
@@ -121,35 +151,166 @@ impl Asking {
         answer
     }
 
-    async fn put(&self, access: &str, rule: &Rule) -> Answer {
+    async fn put(&self, question: Question<'_>) -> Answer {
         let recording = &self.shared.recording;
-        let rule = rule.to_string();
+        let access = question.access;
         let _open = match self.shared.admission.ask(self.caller()) {
             Ok(open) => open,
             Err(refusal) => return Answer::Full(refusal),
         };
-        if let Err(error) = recording.decision(&self.about, access, Effect::Ask, &rule) {
+        let request = self.request(&question);
+        if let Err(error) = recording.decision(&self.about, access, Effect::Ask, &request.rule) {
             return Answer::Broken(error);
         }
-        let Some(approver) = &self.shared.approver else {
+        if let Some(allow) = self.first.answer(&request.id) {
+            let rule = format!("approver: given before as {}", request.id);
+            return self.answered(&request, access, allow, "given before", &rule);
+        }
+        let Some(approver) = &self.approver else {
             return Answer::Nobody;
         };
-        let request = ApprovalRequest {
-            tool: self.about.tool.clone(),
-            call_id: self.about.call_id.clone(),
-            access: self.shared.redaction().text(access).into_owned(),
-            rule,
-            input_preview: self.input_preview.clone(),
-        };
+        self.first.open(&request);
+        self.recorder.emit(CallEvent::Asked {
+            request: Box::new(request.clone()),
+            unbegun: !question.begun && !self.nested,
+        });
         let approval = approver.ask(&request).await;
-        let (effect, answer) = match approval {
-            Approval::Allow => (Effect::Allow, Answer::Yes),
-            Approval::Deny => (Effect::Deny, Answer::No),
+        self.first.close(&request.id);
+        match approval {
+            Approval::Allow => self.answered(&request, access, true, "approver", "approver"),
+            Approval::Deny => self.answered(&request, access, false, "approver", "approver"),
+            Approval::Remembered { allow } => {
+                let rule = format!("remembered: {}", request.rule);
+                self.answered(&request, access, allow, "remembered", &rule)
+            }
+            Approval::Nobody => {
+                self.tell(&request, false, "nobody");
+                Answer::Nobody
+            }
+            Approval::Later => self.later(request, access).await,
+        }
+    }
+
+    /// Records an answer, and tells it before anything happens because of it.
+    fn answered(
+        &self,
+        request: &ApprovalRequest,
+        access: &str,
+        allow: bool,
+        by: &str,
+        rule: &str,
+    ) -> Answer {
+        let (effect, answer) = match allow {
+            true => (Effect::Allow, Answer::Yes),
+            false => (Effect::Deny, Answer::No),
         };
-        match recording.decision(&self.about, access, effect, "approver") {
-            Ok(()) => answer,
+        let recorded = self
+            .shared
+            .recording
+            .decision(&self.about, access, effect, rule);
+        match recorded {
+            Ok(()) => {
+                self.tell(request, allow, by);
+                answer
+            }
             Err(error) => Answer::Broken(error),
         }
+    }
+
+    fn tell(&self, request: &ApprovalRequest, allowed: bool, by: &str) {
+        self.recorder.emit(CallEvent::Answered {
+            id: request.id.clone(),
+            allowed,
+            by: by.to_owned(),
+        });
+    }
+
+    /// Ends the call, so that it can be made again with the answer, unless that would do something twice.
+    async fn later(&self, request: ApprovalRequest, access: &str) -> Answer {
+        let recording = &self.shared.recording;
+        if let Err(error) = recording.decision(&self.about, access, Effect::Deny, "approver: later")
+        {
+            return Answer::Broken(error);
+        }
+        let anyway = self.shared.keeper.lacks(Weakness::WaitsAnyway);
+        if self.first.effects().any() && !anyway {
+            self.tell(&request, false, "nobody");
+            return Answer::TooLate;
+        }
+        self.shared.metrics.asked(&self.tool, "later");
+        self.first.put_off(request);
+        // Whoever waits for this is being cancelled.
+        std::future::pending().await
+    }
+
+    fn request(&self, question: &Question<'_>) -> ApprovalRequest {
+        let Question { access, rule, .. } = question;
+        let clean = |text: &str| self.shared.redaction().text(text).into_owned();
+        let layers = &self.shared.layers;
+        let (package, package_digest) = self.about.package.clone().unwrap_or_default();
+        let shown = clean(access);
+        let line = layers.line(rule).unwrap_or_default();
+        let layer = rule.layer.map_or("", |layer| layer.name());
+        let rule_digest = digest(&[layer, &rule.key, line, &layers.wording(&package)]);
+        let rememberable = question.rememberable && rule.is_written() && shown == *access;
+        let rule_text = clean(line);
+        let remembered_for = rememberable.then(|| RememberedFor {
+            tool: self.about.tool.clone(),
+            package: package.clone(),
+            digest: package_digest.clone(),
+            access: shown.clone(),
+            rule: rule.to_string(),
+            rule_text: rule_text.clone(),
+            scope_digest: self.scope(&rule_digest, &package),
+        });
+        let known_as = clean(question.known_as);
+        ApprovalRequest {
+            id: self.id(&[&self.about.tool, &package_digest, &known_as, &rule_digest]),
+            tool: self.about.tool.clone(),
+            call_id: self.about.call_id.clone(),
+            package,
+            digest: package_digest,
+            access: shown,
+            rule: rule.to_string(),
+            rule_text,
+            rule_digest,
+            input_preview: self.input_preview.clone(),
+            input_digest: self.input_digest.clone(),
+            remembered_for,
+        }
+    }
+
+    /// The question's name, made of everything that it is about.
+    fn id(&self, about: &[&str]) -> ApprovalId {
+        let first = self.first.id().as_str();
+        if self.shared.keeper.lacks(Weakness::AnswersFit) {
+            return ApprovalId::of(&[first]);
+        }
+        let tenant = self.tenant.as_ref().map_or("", TenantId::as_str);
+        let mut parts = vec!["1", first, tenant, &self.input_digest];
+        parts.extend(about);
+        let id = ApprovalId::of(&parts);
+        match self.first.again(&id) {
+            0 => id,
+            again => {
+                let again = again.to_string();
+                parts.push(&again);
+                ApprovalId::of(&parts)
+            }
+        }
+    }
+
+    /// For what, besides the rule, an answer is remembered: a policy of the same words that lies elsewhere grants other
+    /// directories.
+    fn scope(&self, rule_digest: &str, package: &str) -> String {
+        let tenant = self.tenant.as_ref().map_or("", TenantId::as_str);
+        let mut parts = vec![rule_digest, tenant];
+        for (layer, policy) in self.shared.layers.iter() {
+            if policy.tool(package).is_some() {
+                parts.extend([layer.name(), policy.name(), policy.base().unwrap_or("")]);
+            }
+        }
+        digest(&parts)
     }
 }
 
@@ -158,9 +319,15 @@ pub(super) enum Answer {
     Yes,
     No,
     Nobody,
+    /// Somebody can answer later, and the call cannot wait.
+    TooLate,
     Full(Refusal),
     Broken(crate::Error),
 }
+
+/// Why a call that would have to wait for an answer is refused instead.
+pub(super) const TOO_LATE: &str = "it needs the consent of a person, who can answer only later; the call cannot wait \
+     for that, since it may have changed something outside already";
 
 impl Answer {
     /// Nothing where somebody said yes, else why nobody did.
@@ -175,6 +342,7 @@ impl Answer {
             Self::Nobody => Ok(Some(
                 "it needs a person's consent, and nobody is there to be asked",
             )),
+            Self::TooLate => Ok(Some(TOO_LATE)),
             Self::Full(refusal) => Err(refusal.into()),
             Self::Broken(error) => Err(error.into()),
         }
@@ -182,9 +350,19 @@ impl Answer {
 }
 
 impl Ask for Asking {
-    fn ask<'a>(&'a self, access: &'a str, rule: &'a Rule) -> BoxFuture<'a, bool> {
-        // A record that cannot be written fails the call when its last record is not written either.
-        Box::pin(async move { matches!(self.ask(access, rule).await, Answer::Yes) })
+    fn ask<'a>(&'a self, access: &'a str, rule: &'a Rule) -> BoxFuture<'a, Option<&'static str>> {
+        Box::pin(async move {
+            let question = Question::new(access, rule).rememberable().begun();
+            match self.ask(question).await {
+                Answer::Yes => None,
+                Answer::No => Some("the person who was asked said no"),
+                Answer::Nobody => Some("nobody is there to be asked"),
+                Answer::TooLate => Some(TOO_LATE),
+                Answer::Full(_) => Some("too many questions are open"),
+                // The call fails when its last record is not written either.
+                Answer::Broken(_) => Some("the question cannot be recorded"),
+            }
+        })
     }
 
     fn learn(&self, access: Access, lacks_a_line: bool) -> BoxFuture<'_, bool> {
@@ -199,7 +377,9 @@ impl Ask for Asking {
                 return false;
             }
             let text = access.to_string();
-            matches!(self.ask(&text, &Rule::learning()).await, Answer::Yes)
+            let rule = Rule::learning();
+            let question = Question::new(&text, &rule).begun();
+            matches!(self.ask(question).await, Answer::Yes)
         })
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use toolcell_policy::Rule;
 
 use super::{
-    approval::Asking,
+    approval::{Asking, Question},
     calling::{Attempt, Stop},
     nets,
 };
@@ -66,7 +66,11 @@ impl Attempt<'_> {
                 recording.decision(self.about, &access, effect, &text)?;
                 Err(self.holds_secret(&names, access, &rule, ""))
             }
-            Effect::Ask => match asking.ask(&access, &rule).await.missing_consent()? {
+            Effect::Ask => match asking
+                .ask(Question::new(&access, &rule))
+                .await
+                .missing_consent()?
+            {
                 None => Ok(()),
                 Some(why) => Err(self.holds_secret(&names, access, &rule, &format!("; {why}"))),
             },

@@ -6,12 +6,11 @@ use opentelemetry::metrics::Meter;
 use toolcell_policy::{Isolation, Layers, Lock, Sink};
 
 use super::{
-    Approver, Learning, Shared, ToolHost, approval::AnyApprover, labels::Marks,
-    likely::LikelySecrets, load::refuse, outward, prepare::Isolating, privacy::Privacy,
-    records::Recording, tokens::Endpoints,
+    Learning, Shared, ToolHost, labels::Marks, likely::LikelySecrets, load::refuse, outward,
+    prepare::Isolating, privacy::Privacy, records::Recording, tokens::Endpoints,
 };
 use crate::{
-    Error, ErrorKind, Result,
+    Approver, Error, ErrorKind, Result, SharedApprover,
     admission::Admission,
     audit::AuditSink,
     capability::files::{RootRules, ScratchHome},
@@ -34,7 +33,7 @@ pub struct ToolHostBuilder {
     base_dir: Option<PathBuf>,
     engine: EngineOptions,
     audit: Option<Arc<dyn AuditSink>>,
-    approver: Option<Arc<dyn AnyApprover>>,
+    approver: Option<SharedApprover>,
     learning: Option<Learning>,
     roots: RootRules,
     scratch: Option<PathBuf>,
@@ -103,7 +102,7 @@ impl ToolHostBuilder {
 
     /// Who is asked where a rule says `ask`. Default: nobody, and nobody to ask means no.
     pub fn approver(mut self, approver: impl Approver) -> Self {
-        self.approver = Some(Arc::new(approver));
+        self.approver = Some(SharedApprover::new(approver));
         self
     }
 

@@ -1,6 +1,9 @@
 //! The way of one tool call.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use serde_json::Value;
 use toolcell_policy::{Rule, format_duration};
@@ -8,8 +11,9 @@ use tracing::Instrument as _;
 
 use super::{
     Shared,
-    approval::Asking,
+    approval::{Asker, Asking, Question},
     arguments::Searched,
+    first::First,
     help,
     labels::{CallMarks, Pass},
     nested::Nested,
@@ -82,17 +86,13 @@ fn failure(kind: ErrorKind, message: impl Into<String>) -> Stop {
 }
 
 impl Shared {
-    /// Whether calls have anybody to turn to while they run.
-    fn asks(&self) -> bool {
-        self.approver.is_some() || self.learning.is_some()
-    }
-
     /// Carries out one call, from its name to its record in the audit log.
     pub(super) async fn call(
         self: &Arc<Self>,
         call: ToolCall,
         context: &CallContext,
         nesting: Nesting,
+        first: Option<&First>,
     ) -> Result<ToolResult> {
         let redaction = self.redaction();
         let id = CallId::new(&redaction.text(call.id.as_str()));
@@ -102,7 +102,7 @@ impl Shared {
         let measured = self
             .metrics
             .call(registered.as_ref().map(|tool| tool.public_name.as_str()));
-        let attempt = self.attempt(call, context, nesting);
+        let attempt = self.attempt(call, context, nesting, first);
         match attempt.instrument(span.clone()).await {
             Ok(result) => {
                 telemetry::record_result(&span, &result);
@@ -121,7 +121,12 @@ impl Shared {
         call: ToolCall,
         context: &CallContext,
         nesting: Nesting,
+        first: Option<&First>,
     ) -> Result<ToolResult> {
+        let first = match first {
+            Some(first) => first.clone(),
+            None => First::new(&call.id, &context.cancel, context.answers.clone()),
+        };
         let tool = self.registry.get(&call.tool);
         let about = Arc::new(About {
             call_id: call.id.clone(),
@@ -138,17 +143,21 @@ impl Shared {
         let tenant = self.keeper.tenant(context.tenant.as_ref());
         let leaving = self.leaving(&tenant);
         let recorder =
-            Recorder::new(call.id.clone(), context.events.clone()).searching(leaving.clone());
-        let pending = Pending::new(&self.recording, Arc::clone(&about), recorder.clone());
+            Recorder::new(call.id.clone(), context.events.clone())
+            .searching(leaving.clone())
+            .counting(first.effects());
+        let record = Pending::new(&self.recording, Arc::clone(&about), recorder.clone());
 
         let attempt = Attempt {
             shared: self,
             context,
             about: &about,
             recorder: &recorder,
+            first: &first,
             tenant: &tenant,
             marks: &self.marks.of_call(context),
         };
+        let is_top = nesting.is_top();
         let mut ended = match attempt.run(tool, &call, nesting).await {
             Ok(ended) => ended,
             Err(Stop::Failed(failure)) => Ended {
@@ -158,6 +167,10 @@ impl Shared {
             },
             // The call's own record fails as well, or is written: either way no result is handed out.
             Err(Stop::Broken(error)) => return Err(error),
+        };
+        let pending = match is_top {
+            true => self.pending(&first, context, &mut ended),
+            false => None,
         };
         if let (Err(failure), Some((package, _))) = (&mut ended.outcome, &about.package) {
             help::add(failure, package);
@@ -171,8 +184,9 @@ impl Shared {
             learning.called(package);
             learning.saw_files(package, &ended.record);
         }
-        pending.settle(&ended)?;
+        record.settle(&ended)?;
         let mut result = result(call, ended);
+        result.pending = pending;
         if about.package.is_none() {
             // Whoever asked for a tool that is not there chose the name.
             Net::new(tenant.redaction()).text(&mut result.tool);
@@ -219,6 +233,7 @@ fn result(call: ToolCall, ended: Ended) -> ToolResult {
         usage: ended.usage,
         denials: ended.record.denials,
         redactions: ended.record.redactions,
+        pending: None,
     }
 }
 
@@ -228,6 +243,7 @@ pub(super) struct Attempt<'a> {
     context: &'a CallContext,
     pub(super) about: &'a Arc<About>,
     pub(super) recorder: &'a Recorder,
+    first: &'a First,
     pub(super) tenant: &'a Arc<Tenant>,
     pub(super) marks: &'a CallMarks,
 }
@@ -254,7 +270,14 @@ impl Attempt<'_> {
         };
         tracing::Span::current().record(telemetry::PACKAGE, tool.package.name.as_str());
         let input = sized(&call.input)?;
-        let asking = Asking::new(self.shared, self.about, caller, &input);
+        let asker = Asker {
+            about: self.about,
+            first: self.first,
+            recorder: self.recorder,
+            context: self.context,
+            nested: !nesting.is_top(),
+        };
+        let asking = Asking::new(self.shared, &asker, caller, &input);
         let mut searched = Searched::default();
         let checked = self.check_arguments(call, &mut searched, &asking);
         self.unless_stopped(None, checked).await??;
@@ -267,18 +290,7 @@ impl Attempt<'_> {
         let checked = self.check_arguments(call, &mut searched, &asking);
         self.unless_stopped(None, checked).await??;
 
-        let time = roots.grants().limits().time;
-        let now = Instant::now();
-        let (deadline, out_of_time) = match self.context.deadline {
-            Some(earlier) if earlier < now + time => (
-                earlier,
-                "the call took longer than its caller waits".to_owned(),
-            ),
-            _ => (
-                now + time,
-                format!("the call took longer than {}", format_duration(time)),
-            ),
-        };
+        let (deadline, out_of_time) = self.deadline(roots.grants().limits().time);
         let entering = admission.enter(caller, consented, deadline);
         let _place = self.unless_stopped(Some(deadline), entering).await??;
         pass.admitted();
@@ -291,12 +303,13 @@ impl Attempt<'_> {
             deadline,
             out_of_time,
             recorder: self.recorder.clone(),
-            asker: self.shared.asks().then(|| Arc::new(asking) as _),
+            asker: self.asks().then(|| Arc::new(asking) as _),
             callee: Arc::new(Nested::new(
                 self.shared,
                 self.context,
                 self.marks.session(),
                 deadline,
+                self.first,
             )),
             nesting,
         };
@@ -305,8 +318,30 @@ impl Attempt<'_> {
             // A tool that may not be called was refused above.
             return Err(failure(ErrorKind::Internal, "the tool has no place to run"));
         };
-        let finished = executor.run(setup, name, input, &self.context.cancel).await;
+        let finished = executor.run(setup, name, input, self.first.cancel()).await;
         Ok(self.ended(&tool, finished))
+    }
+
+    /// When a tool that begins now has to end, and what is said of one that has not.
+    fn deadline(&self, time: Duration) -> (Instant, String) {
+        let now = Instant::now();
+        match self.context.deadline {
+            Some(earlier) if earlier < now + time => (
+                earlier,
+                "the call took longer than its caller waits".to_owned(),
+            ),
+            _ => (
+                now + time,
+                format!("the call took longer than {}", format_duration(time)),
+            ),
+        }
+    }
+
+    /// Whether the call has anybody to turn to while it runs.
+    fn asks(&self) -> bool {
+        let shared = self.shared;
+        let asked = self.context.approver.is_some() || !self.context.answers.is_empty();
+        asked || shared.approver.is_some() || shared.learning.is_some()
     }
 
     /// What is handed out of what came out of the sandbox.
@@ -398,7 +433,7 @@ impl Attempt<'_> {
         };
         tokio::select! {
             biased;
-            () = self.context.cancel.cancelled() => {
+            () = self.first.cancel().cancelled() => {
                 Err(failure(ErrorKind::Cancelled, "the caller cancelled the call"))
             }
             result = step => Ok(result),
@@ -445,7 +480,8 @@ impl Attempt<'_> {
         };
         // A flood is turned away before anybody is asked.
         self.shared.admission.room(asking.caller())?;
-        match asking.ask("call", rule).await.missing_consent()? {
+        let question = Question::new("call", rule).rememberable();
+        match asking.ask(question).await.missing_consent()? {
             None => Ok((Arc::clone(roots), true)),
             Some(why) => Err(self.denied(rule, why)),
         }

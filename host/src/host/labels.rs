@@ -14,7 +14,7 @@ use std::{
 use toolcell_policy::{Labels, Rule};
 
 use super::{
-    approval::Asking,
+    approval::{Asking, Question},
     calling::{Attempt, Stop},
 };
 use crate::{
@@ -99,6 +99,17 @@ impl Session {
             fresh || !call.admitted
         });
     }
+}
+
+/// A chain without the numbers of its calls.
+fn without_numbers(chain: &str) -> String {
+    let mut text = String::new();
+    let mut rest = chain;
+    while let Some((before, after)) = rest.split_once(" (call ") {
+        text.push_str(before);
+        rest = after.split_once(')').map_or("", |(_, rest)| rest);
+    }
+    text + rest
 }
 
 fn has(labels: Labels, label: Labels) -> bool {
@@ -270,7 +281,10 @@ impl Attempt<'_> {
         }
         // A flood is turned away before anybody is asked.
         self.shared.admission.room(asking.caller())?;
-        match asking.ask(&access, &rule).await.missing_consent()? {
+        // Calls are numbered anew in a session that goes on elsewhere.
+        let known_as = format!("combine: {}", without_numbers(&chain));
+        let question = Question::new(&access, &rule).known_as(&known_as);
+        match asking.ask(question).await.missing_consent()? {
             None => Ok((pass, true)),
             Some(why) => Err(self.combines(&chain, access, &rule, &format!("; {why}"))),
         }

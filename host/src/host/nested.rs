@@ -4,7 +4,7 @@ use std::{future::Future, pin::Pin, sync::Arc, time::Instant};
 
 use serde_json::Value;
 
-use super::Shared;
+use super::{Shared, first::First};
 use crate::{
     CallContext, ErrorKind, SessionId, ToolCall, ToolFailure, ToolResult, Usage,
     capability::tools::{Callee, Nesting},
@@ -14,6 +14,7 @@ use crate::{
 pub(super) struct Nested {
     shared: Arc<Shared>,
     context: CallContext,
+    first: First,
 }
 
 impl Nested {
@@ -23,6 +24,7 @@ impl Nested {
         context: &CallContext,
         session: &SessionId,
         deadline: Instant,
+        first: &First,
     ) -> Self {
         Self {
             shared: Arc::clone(shared),
@@ -31,6 +33,7 @@ impl Nested {
                 session: Some(session.clone()),
                 ..context.clone()
             },
+            first: first.clone(),
         }
     }
 }
@@ -45,7 +48,8 @@ impl Callee for Nested {
         Box::pin(async move {
             let call = ToolCall::new(name, input);
             let (call_id, tool) = (call.id.clone(), call.tool.clone());
-            match self.shared.call(call, &self.context, nesting).await {
+            let first = Some(&self.first);
+            match self.shared.call(call, &self.context, nesting, first).await {
                 Ok(result) => result,
                 // The log that took no record of this call will take none of its caller, whose result is withheld. What
                 // went wrong may name paths of the host, and is not for a tool.
@@ -61,6 +65,7 @@ impl Callee for Nested {
                     usage: Usage::default(),
                     denials: Vec::new(),
                     redactions: std::collections::BTreeMap::new(),
+                    pending: None,
                 },
             }
         })

@@ -8,9 +8,9 @@ use toolcell_policy::{
     Requests, decide,
 };
 
-use super::{Shared, ToolHost, nested::Nested, prepare::compiled};
+use super::{Shared, ToolHost, first::First, nested::Nested, prepare::compiled};
 use crate::{
-    CallContext, CallId, Denial, Error, ErrorKind, Result, Stdio, ToolFailure, Usage,
+    Answers, CallContext, CallId, Denial, Error, ErrorKind, Result, Stdio, ToolFailure, Usage,
     admission::{Bounds, Caller},
     capability::{files::FileRoots, recorder::Recorder, tools::Nesting},
     package::{Package, load},
@@ -135,6 +135,8 @@ impl ToolHost {
             .map_err(|refusal| Error::new(ErrorKind::Busy, refusal.to_string()))?;
         let tenant = self.shared.keeper.tenant(context.tenant.as_ref());
         let marks = self.shared.marks.of_call(context);
+        let id = CallId::random();
+        let first = First::new(&id, &context.cancel, Answers::new());
         let setup = Setup {
             roots,
             tenant: context.tenant.clone(),
@@ -142,7 +144,7 @@ impl ToolHost {
             secrets: CallSecrets::none(),
             deadline,
             out_of_time: "the program took longer than it may".to_owned(),
-            recorder: Recorder::new(CallId::random(), context.events.clone())
+            recorder: Recorder::new(id, context.events.clone())
                 .searching(self.shared.leaving(&tenant)),
             asker: None,
             callee: Arc::new(Nested::new(
@@ -150,6 +152,7 @@ impl ToolHost {
                 context,
                 marks.session(),
                 deadline,
+                &first,
             )),
             nesting: Nesting::top(),
         };

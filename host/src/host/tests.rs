@@ -2,6 +2,7 @@
 mod builtin;
 mod figures;
 mod marks;
+mod questions;
 mod pinned;
 mod program;
 mod smuggled;
@@ -16,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::{
-    CallId, Content, EngineOptions, Policy,
+    Approval, ApprovalRequest, Approver, CallId, Content, EngineOptions, Policy,
     audit::{AuditError, AuditRecord, AuditSink, MemoryAudit, Outcome},
     sandbox::fixtures::{ECHO, SPIN, tool, tool_with},
 };

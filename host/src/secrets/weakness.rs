@@ -28,6 +28,10 @@ pub enum Weakness {
     ArgumentsPass,
     /// All tenants are one.
     TenantsShare,
+    /// An answer that was given before a call counts for whatever the call asks.
+    AnswersFit,
+    /// A call waits for its answer whatever it has done already.
+    WaitsAnyway,
 }
 
 /// Which defences are missing.

@@ -48,6 +48,7 @@ impl Callee for Echo {
                 usage: Usage::default(),
                 denials: Vec::new(),
                 redactions: std::collections::BTreeMap::new(),
+                pending: None,
             }
         })
     }

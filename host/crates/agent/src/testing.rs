@@ -100,6 +100,7 @@ pub(crate) fn result(call: &ToolCall, content: Vec<Content>) -> ToolResult {
         usage: Usage::default(),
         denials: Vec::new(),
         redactions: std::collections::BTreeMap::new(),
+        pending: None,
     }
 }
 

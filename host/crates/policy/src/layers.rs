@@ -2,6 +2,7 @@
 
 mod budget;
 mod problems;
+mod wording;
 
 use std::sync::Arc;
 

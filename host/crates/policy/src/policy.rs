@@ -22,6 +22,7 @@ use crate::{
 pub use egress::MAX_CA_FILES;
 pub(crate) use egress::SecretsTable;
 pub(crate) use labels::ToolLabels;
+pub(crate) use print::wording;
 pub use secret::{MAX_HEADER_FORMAT_BYTES, MAX_OAUTH_SCOPES, MAX_SECRETS};
 pub(crate) use secret::{WrittenSecret, suggestion};
 pub(crate) use settings::BudgetTable;

@@ -213,8 +213,8 @@ impl Requests {
             (Effect::Deny, _) => Some(verdict.reason),
             (Effect::Ask, None) => Some("nobody is there to be asked".to_owned()),
             (Effect::Ask, Some(approver)) => {
-                let approved = approver.ask(&access, &verdict.rule).await;
-                (!approved).then(|| "the person who was asked said no".to_owned())
+                let refused = approver.ask(&access, &verdict.rule).await;
+                refused.map(ToOwned::to_owned)
             }
         };
         if let Some(reason) = refusal {

@@ -142,9 +142,10 @@ struct Person {
 }
 
 impl Ask for Person {
-    fn ask<'a>(&'a self, access: &'a str, _: &'a Rule) -> BoxFuture<'a, bool> {
+    fn ask<'a>(&'a self, access: &'a str, _: &'a Rule) -> BoxFuture<'a, Option<&'static str>> {
         self.heard.lock().unwrap().push(access.to_owned());
-        Box::pin(std::future::ready(self.says))
+        let refused = (!self.says).then_some("the person who was asked said no");
+        Box::pin(std::future::ready(refused))
     }
 
     fn learn(&self, _: Access, _: bool) -> BoxFuture<'_, bool> {

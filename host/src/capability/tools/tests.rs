@@ -31,6 +31,7 @@ impl Callee for Fixed {
             usage: Usage::default(),
             denials: Vec::new(),
             redactions: std::collections::BTreeMap::new(),
+            pending: None,
         };
         Box::pin(async move { result })
     }

@@ -312,6 +312,7 @@ async fn what_happens_is_told_in_its_order_and_recorded_by_the_host() {
             CallEvent::Log { message, .. } => message.clone(),
             CallEvent::Denied(denial) => denial.access.clone(),
             CallEvent::Progress { .. } => "progress".into(),
+            CallEvent::Asked { .. } | CallEvent::Answered { .. } => "a question".into(),
             CallEvent::LikelySecret { .. } => "a likely secret".into(),
         })
         .collect();

@@ -36,7 +36,7 @@ impl Notices {
         let reports = reports(limits.time);
         // What the guest left on its two streams without a newline is told after the last line.
         let lines_left = u64::from(limits.log_lines).saturating_add(2);
-        let others = (MAX_DENIALS + MAX_PATHS + 1) as u64;
+        let others = (MAX_DENIALS + MAX_PATHS + 2) as u64;
         Self {
             left: others.saturating_add(lines_left).saturating_add(reports),
             lines_left,
@@ -57,6 +57,7 @@ impl Notices {
                 files::deny_outside(&self.grants, &self.recorder, &path, used);
             }
             Notice::Touched(path, used) => self.recorder.touch(&path, used),
+            Notice::Changes => self.recorder.changes(),
             Notice::Exceeded(kind, message) => self.exceeded(kind, &message)?,
             Notice::Log(level, message) => {
                 self.lines_left = left(self.lines_left, 1, "too many lines of log")?;

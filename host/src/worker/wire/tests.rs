@@ -133,6 +133,7 @@ fn notice() -> impl Strategy<Value = Notice> {
         });
     prop_oneof![
         denial.prop_map(Notice::Denied),
+        Just(Notice::Changes),
         (text(), used()).prop_map(|(path, used)| Notice::Outside(path, used)),
         (text(), used()).prop_map(|(path, used)| Notice::Touched(path, used)),
         (kind(), text()).prop_map(|(kind, message)| Notice::Exceeded(kind, message)),

@@ -13,6 +13,7 @@ fn answered(content: Vec<Content>, structured: Option<Value>) -> ToolResult {
         usage: Usage::default(),
         denials: Vec::new(),
         redactions: std::collections::BTreeMap::new(),
+        pending: None,
     }
 }
 

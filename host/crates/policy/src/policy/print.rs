@@ -55,6 +55,21 @@ pub(super) fn policy(policy: &Policy) -> String {
     table_text(&root)
 }
 
+/// What the policy says about one package, and about consent for all.
+pub(crate) fn wording(policy: &Policy, package: &str) -> String {
+    let mut root = Table::new();
+    let mut default = Table::new();
+    if let Some((effect, _)) = &policy.approve {
+        default.insert("approve".to_owned(), effect.name().into());
+    }
+    put_table(&mut root, "default", default);
+    if let Some(it) = policy.tool(package) {
+        // Also an empty table says something.
+        root.insert("tool".to_owned(), tool(it).into());
+    }
+    table_text(&root)
+}
+
 fn put_table(root: &mut Table, key: &str, table: Table) {
     if !table.is_empty() {
         root.insert(key.to_owned(), table.into());
