@@ -11,10 +11,10 @@ use crate::ErrorKind;
 
 mod approval;
 
+pub(crate) use approval::digest;
 pub use approval::{
     Answers, Approval, ApprovalId, ApprovalRequest, Approver, RememberedFor, SharedApprover,
 };
-pub(crate) use approval::digest;
 
 /// Names one call in results, audit records and telemetry. At most 128 bytes of visible ASCII.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

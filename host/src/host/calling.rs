@@ -142,8 +142,7 @@ impl Shared {
         // Held to the end: what is searched for must not be forgotten meanwhile.
         let tenant = self.keeper.tenant(context.tenant.as_ref());
         let leaving = self.leaving(&tenant);
-        let recorder =
-            Recorder::new(call.id.clone(), context.events.clone())
+        let recorder = Recorder::new(call.id.clone(), context.events.clone())
             .searching(leaving.clone())
             .counting(first.effects());
         let record = Pending::new(&self.recording, Arc::clone(&about), recorder.clone());

@@ -2,9 +2,9 @@
 mod builtin;
 mod figures;
 mod marks;
-mod questions;
 mod pinned;
 mod program;
+mod questions;
 mod smuggled;
 
 use std::{

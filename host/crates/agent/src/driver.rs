@@ -5,6 +5,7 @@ mod calls;
 mod clean;
 mod context;
 mod heard;
+mod journal;
 mod observe;
 mod reserve;
 mod turn;
@@ -14,10 +15,13 @@ use std::{collections::HashSet, path::PathBuf, sync::Arc, time::Duration};
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use toolcell::{LikelySecrets, Redaction, SessionId, TenantId};
+use toolcell::{
+    Answers, ApprovalId, ApprovalRequest, LikelySecrets, Redaction, SessionId, TenantId,
+};
 
 pub use builder::AgentBuilder;
 use context::{Purpose, Room};
+use journal::Journal;
 pub use reserve::LEAST_OUTPUT;
 
 use crate::{
@@ -79,6 +83,9 @@ pub struct RunContext {
     pub transcript: Option<PathBuf>,
     /// Whose run it is, where an embedder serves several: secrets are looked up for this tenant.
     pub tenant: Option<TenantId>,
+    /// Answers to the questions that a resumed run waits for; [`Transcript::waiting`] lists them. Each is used for the very
+    /// question that was asked: where input, package or rule are others by now, it is asked anew.
+    pub answers: Answers,
 }
 
 /// What came of a run.
@@ -102,6 +109,9 @@ pub enum AgentError {
     /// The agent's settings cannot be used.
     #[error("{0}")]
     Config(String),
+    /// An answer was given that the run does not wait for.
+    #[error("{0}")]
+    Answer(String),
     /// The transcript cannot be read or written.
     #[error(transparent)]
     Transcript(#[from] TranscriptError),
@@ -128,6 +138,7 @@ impl Agent {
     /// [`AgentError`] when the transcript or the tool host fails. How the run itself went, a model that cannot be
     /// reached included, is in the report.
     pub async fn run(&self, task: &str, context: &RunContext) -> Result<RunReport, AgentError> {
+        unasked(&context.answers, |_| false)?;
         let run = Run::new(self.settings(), task, SessionId::random().to_string());
         let transcript = match &context.transcript {
             Some(path) => {
@@ -160,16 +171,17 @@ impl Agent {
             line,
             message,
         })?;
+        unasked(&context.answers, |id| resumed.asks(id))?;
         let settings = self.settings();
         transcript.append(&Record::Resume {
             model: Some(settings.model.clone()),
             context: Some(settings.context.clone()),
         })?;
-        let mut run = resumed.run;
+        let mut run = resumed.run.clone();
         run.change_settings(settings);
         let mut session = Session::new(self, context, run, Some(transcript));
-        let before = session.call_context();
-        for tool in &resumed.called {
+        let before = session.call_context(&calls::Names::default());
+        for tool in resumed.called() {
             self.runner.was_called(tool, &before);
         }
         session.drive(Some(resumed.interrupted)).await
@@ -215,7 +227,9 @@ struct Session<'a> {
     agent: &'a Agent,
     context: &'a RunContext,
     run: Run,
-    transcript: Option<Transcript>,
+    journal: Journal,
+    /// The questions of calls that wait for somebody.
+    waiting: Vec<ApprovalRequest>,
     /// When the run would have begun, had it never been interrupted.
     began: Instant,
     earlier: Duration,
@@ -244,7 +258,8 @@ impl<'a> Session<'a> {
             earlier: Duration::from_millis(run.spent().time_ms),
             overflow: None,
             run,
-            transcript,
+            journal: Journal::new(transcript),
+            waiting: Vec::new(),
             purse: agent.purse(context),
             held_until: None,
             off: reserve::EXACT,
@@ -282,6 +297,10 @@ impl<'a> Session<'a> {
                 Step::CallTools(calls) => {
                     if let Some(outcome) = self.calls_in_budget(calls).await? {
                         break outcome;
+                    }
+                    if !self.waiting.is_empty() && !self.context.cancel.is_cancelled() {
+                        let approvals = std::mem::take(&mut self.waiting);
+                        break RunOutcome::Waiting { approvals };
                     }
                 }
             }
@@ -329,10 +348,7 @@ impl<'a> Session<'a> {
     }
 
     fn write(&mut self, record: &Record) -> Result<(), TranscriptError> {
-        match &mut self.transcript {
-            Some(transcript) => transcript.append(record),
-            None => Ok(()),
-        }
+        self.journal.write(record)
     }
 
     fn tell(&self, event: AgentEvent) {
@@ -364,6 +380,16 @@ impl<'a> Session<'a> {
             .budget
             .time()
             .saturating_sub(self.time())
+    }
+}
+
+/// Refuses answers that nobody waits for.
+fn unasked(answers: &Answers, asks: impl Fn(&ApprovalId) -> bool) -> Result<(), AgentError> {
+    match answers.iter().find(|(id, _)| !asks(id)) {
+        Some((id, _)) => Err(AgentError::Answer(format!(
+            "the run does not wait for an answer to `{id}`"
+        ))),
+        None => Ok(()),
     }
 }
 

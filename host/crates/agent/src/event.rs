@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use serde_json::Value;
-use toolcell::{CallEvent, Denial, ErrorKind, LikelySecret};
+use toolcell::{ApprovalRequest, CallEvent, Denial, ErrorKind, LikelySecret};
 
 use crate::{
     budget::{Left, Spent},
@@ -168,6 +168,16 @@ pub enum AgentEvent {
         wall_us: u64,
         /// The accesses that were refused.
         denials: Vec<Denial>,
+    },
+    /// A tool call ended before it did anything, because nobody can answer its question now. It is made again when the run
+    /// goes on.
+    ToolCallWaiting {
+        /// The call's id.
+        call_id: String,
+        /// The tool.
+        tool: String,
+        /// The question.
+        approval: Box<ApprovalRequest>,
     },
     /// The run ended.
     Done {

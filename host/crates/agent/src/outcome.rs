@@ -3,7 +3,7 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use toolcell::ErrorKind;
+use toolcell::{ApprovalRequest, ErrorKind};
 
 use crate::budget::Exceeded;
 
@@ -51,6 +51,12 @@ pub enum RunOutcome {
     },
     /// Somebody stopped the run. It can be resumed.
     Cancelled,
+    /// Calls wait for a person's consent, and nobody can give it now. The run can be resumed with the answers, from its
+    /// transcript, in another process and on another machine too.
+    Waiting {
+        /// The questions, one for each call that waits.
+        approvals: Vec<ApprovalRequest>,
+    },
 }
 
 impl RunOutcome {
@@ -66,17 +72,19 @@ impl RunOutcome {
             Self::Stopped { .. } => "stopped",
             Self::Failed { .. } => "failed",
             Self::Cancelled => "cancelled",
+            Self::Waiting { .. } => "waiting",
         }
     }
 
-    /// The stable code of an outcome that is a failure; absent for the others.
+    /// The stable code of an outcome that is a failure; absent for the others. A run that waits is `unavailable`: what it
+    /// relies on, a person, does not answer, and a later try may succeed.
     pub fn code(&self) -> Option<ErrorKind> {
         match self {
             Self::Finished => None,
             Self::MaxTokens | Self::ContextOverflow { .. } => Some(ErrorKind::LimitOutput),
             Self::BudgetExceeded(_) | Self::Repeated { .. } => Some(ErrorKind::BudgetExceeded),
             Self::Refused { .. } => Some(ErrorKind::Denied),
-            Self::Stopped { .. } => Some(ErrorKind::Unavailable),
+            Self::Stopped { .. } | Self::Waiting { .. } => Some(ErrorKind::Unavailable),
             Self::Failed { code, .. } => Some(*code),
             Self::Cancelled => Some(ErrorKind::Cancelled),
         }
@@ -119,6 +127,14 @@ impl fmt::Display for RunOutcome {
             },
             Self::Failed { code, message } => write!(f, "{code}: {message}"),
             Self::Cancelled => f.write_str("cancelled"),
+            Self::Waiting { approvals } => match approvals.as_slice() {
+                [one] => write!(f, "the run waits for a person's answer to {}", one.id),
+                all => write!(
+                    f,
+                    "the run waits for a person's answers to {} questions",
+                    all.len()
+                ),
+            },
         }
     }
 }
@@ -184,6 +200,9 @@ mod tests {
                 message: "m".into(),
             },
             RunOutcome::Cancelled,
+            RunOutcome::Waiting {
+                approvals: vec![crate::testing::approval("t1", "write")],
+            },
         ];
         for outcome in outcomes {
             let alone = serde_json::to_value(&outcome).unwrap();

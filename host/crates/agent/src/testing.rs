@@ -13,7 +13,9 @@ use std::sync::{Arc, Mutex};
 
 use futures_util::future::BoxFuture;
 use serde_json::{Map, Value, json};
-use toolcell::{CallContext, Content, ErrorKind, ToolCall, ToolFailure, ToolResult, Usage};
+use toolcell::{
+    ApprovalRequest, CallContext, Content, ErrorKind, ToolCall, ToolFailure, ToolResult, Usage,
+};
 
 use crate::{
     event::{AgentEvent, AgentSink},
@@ -111,6 +113,23 @@ pub(crate) fn failed(call: &ToolCall, kind: ErrorKind, message: &str) -> ToolRes
             ..ToolFailure::new(kind, message)
         }),
         ..result(call, vec![Content::text(message)])
+    }
+}
+
+/// A question of a call.
+pub(crate) fn approval(call_id: &str, tool: &str) -> ApprovalRequest {
+    let value = json!({
+        "id": format!("ask_{call_id}"), "tool": tool, "call_id": call_id, "access": "call",
+        "rule": "toolcell.toml:2 tool.t.approve", "input_preview": "{}",
+    });
+    serde_json::from_value(value).unwrap()
+}
+
+/// A call that waits for the answer to a question.
+pub(crate) fn pending(call: &ToolCall) -> ToolResult {
+    ToolResult {
+        pending: Some(Box::new(approval(call.id.as_str(), &call.tool))),
+        ..failed(call, ErrorKind::Unavailable, "it waits")
     }
 }
 

@@ -14,7 +14,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use toolcell::{Denial, Redaction};
+use toolcell::{ApprovalId, ApprovalRequest, Denial, Redaction};
 
 use crate::{
     context::{Compaction, ContextRules},
@@ -60,6 +60,17 @@ pub(crate) enum Record {
         wall_us: u64,
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         denials: Vec<Denial>,
+    },
+    /// Somebody is asked about a call, or is to be asked later: it has done nothing, and can be made again.
+    Asked {
+        id: String,
+        approval: Box<ApprovalRequest>,
+    },
+    /// The question about a call has its answer: from here on it may have begun.
+    Answered {
+        id: String,
+        approval: ApprovalId,
+        allowed: bool,
     },
     /// Parts of the conversation gave way. A summary cost a turn, whose reply is here.
     Compaction {
@@ -146,6 +157,12 @@ impl Transcript {
         }
     }
 
+    /// One that can only be read, as if the disk were full.
+    #[cfg(test)]
+    pub(crate) fn unwritable(path: &Path) -> Self {
+        Self::of(path.into(), File::open(path).unwrap())
+    }
+
     /// The same, which writes none of these secrets. A run that goes on from it has `[secret NAME]` in their place.
     #[must_use]
     pub fn searching(mut self, redaction: &Redaction) -> Self {
@@ -158,20 +175,42 @@ impl Transcript {
         &self.path
     }
 
-    /// The model's turns as a script for [`Scripted`](crate::model::Scripted).
+    /// The questions that a run waits for, in the order in which they were asked.
     ///
     /// # Errors
     /// [`TranscriptError`] when the file cannot be read or holds no transcript.
-    pub fn to_script(path: impl AsRef<Path>) -> Result<String, TranscriptError> {
+    pub fn waiting(path: impl AsRef<Path>) -> Result<Vec<ApprovalRequest>, TranscriptError> {
         let path = path.as_ref();
+        let resumed = replay(Self::read(path)?).map_err(|(line, message)| {
+            let path = path.into();
+            TranscriptError::Line {
+                path,
+                line,
+                message,
+            }
+        })?;
+        Ok(resumed.questions())
+    }
+
+    /// Every line of a file that another process may be writing.
+    fn read(path: &Path) -> Result<Vec<Record>, TranscriptError> {
         let bytes = File::open(path)
             .and_then(|file| read(&file))
             .map_err(|source| TranscriptError::Io {
                 path: path.into(),
                 source,
             })?;
+        Ok(parse(path, &bytes)?.records)
+    }
+
+    /// The model's turns as a script for [`Scripted`](crate::model::Scripted).
+    ///
+    /// # Errors
+    /// [`TranscriptError`] when the file cannot be read or holds no transcript.
+    pub fn to_script(path: impl AsRef<Path>) -> Result<String, TranscriptError> {
+        let path = path.as_ref();
         let mut script = String::new();
-        for record in parse(path, &bytes)?.records {
+        for record in Self::read(path)? {
             let reply = match record {
                 Record::Reply { reply, .. } => Some(reply),
                 Record::Compaction { reply, .. } => reply,

@@ -78,11 +78,7 @@ async fn a_call_that_is_put_off_does_nothing_and_says_what_it_waits_for() {
 
 #[tokio::test]
 async fn an_answer_that_is_given_before_counts_for_the_same_call() {
-    let pending = question(
-        &setup(ASK, Approval::Later, &[]).await.host,
-        asks(),
-    )
-    .await;
+    let pending = question(&setup(ASK, Approval::Later, &[]).await.host, asks()).await;
     // Another process: everything is made anew, and nobody is there to ask.
     for (allow, outcome) in [(true, None), (false, Some(ErrorKind::Denied))] {
         let Setup { host, seen, asked } = setup(ASK, Approval::Nobody, &[]).await;
@@ -97,11 +93,7 @@ async fn an_answer_that_is_given_before_counts_for_the_same_call() {
 
 /// Whether an answer to a question of one call counts for another call, under a policy.
 async fn counts(policy: &str, other: ToolCall, weak: &[Weakness]) -> bool {
-    let answered = question(
-        &setup(ASK, Approval::Later, weak).await.host,
-        asks(),
-    )
-    .await;
+    let answered = question(&setup(ASK, Approval::Later, weak).await.host, asks()).await;
     let Setup { host, .. } = setup(policy, Approval::Nobody, weak).await;
     let answers = Answers::new().with(answered.id, true);
     let result = host.call_with(other, &given(answers)).await.unwrap();
@@ -177,7 +169,12 @@ async fn what_is_remembered_belongs_to_a_place_and_to_a_tenant() {
             tenant: tenant.map(crate::TenantId::new),
             ..CallContext::default()
         };
-        *host.call_with(asks(), &context).await.unwrap().pending.unwrap()
+        *host
+            .call_with(asks(), &context)
+            .await
+            .unwrap()
+            .pending
+            .unwrap()
     };
     let (here, there) = (of("/a", None).await, of("/b", None).await);
     let others = of("/a", Some("x")).await;
@@ -213,7 +210,10 @@ async fn a_call_may_bring_its_own_approver() {
         ..CallContext::default()
     };
     assert!(!host.call_with(asks(), &context).await.unwrap().is_error());
-    assert_eq!((asked.lock().unwrap().len(), own.lock().unwrap().len()), (0, 1));
+    assert_eq!(
+        (asked.lock().unwrap().len(), own.lock().unwrap().len()),
+        (0, 1)
+    );
 }
 
 /// A question that is open when everything is stopped is the one that the call waits for.
@@ -243,7 +243,10 @@ async fn a_call_that_is_cancelled_while_it_asks_can_be_made_again() {
     let context = CallContext::default();
     context.cancel.cancel();
     let result = host.call_with(asks(), &context).await.unwrap();
-    assert_eq!((kind(&result), result.pending), (ErrorKind::Cancelled, None));
+    assert_eq!(
+        (kind(&result), result.pending),
+        (ErrorKind::Cancelled, None)
+    );
 }
 
 #[tokio::test]

@@ -1,12 +1,16 @@
 //! The calls of one turn, several at a time.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
+use sha2::{Digest as _, Sha256};
 use tokio::{
     task::{Id, JoinError, JoinSet},
     time::{Instant, timeout},
 };
-use toolcell::{CallContext, CallId, Denial, ErrorKind, ToolCall, ToolResult};
+use toolcell::{ApprovalRequest, CallContext, CallId, Denial, ErrorKind, ToolCall, ToolResult};
 use tracing::Instrument;
 
 use super::{AgentError, Session, broken, clean};
@@ -54,16 +58,43 @@ struct Calls {
     tasks: JoinSet<toolcell::Result<ToolResult>>,
     running: HashMap<Id, ToolUse>,
     context: CallContext,
+    names: Names,
+}
+
+/// What the model calls the calls that run, by what the host calls them.
+pub(super) type Names = Arc<Mutex<HashMap<CallId, String>>>;
+
+impl Calls {
+    fn names(&self) -> MutexGuard<'_, HashMap<CallId, String>> {
+        known(&self.names)
+    }
+}
+
+fn known(names: &Names) -> MutexGuard<'_, HashMap<CallId, String>> {
+    names.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What the host calls a call. Two ids of the model are two here as well, whatever they are made of.
+fn call_id(id: &str) -> CallId {
+    let safe = CallId::new(id);
+    if safe.as_str() == id && !id.starts_with('~') {
+        return safe;
+    }
+    let digest = Sha256::digest(id.as_bytes());
+    let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    CallId::new(&format!("~{digest}"))
 }
 
 impl Session<'_> {
     /// Answers all calls of a turn. When the host fails, no further call begins, but those under way still end and are
     /// written, so that a resumed run does not repeat them.
     pub(super) async fn call_tools(&mut self, waiting: Vec<Dispatch>) -> Result<(), AgentError> {
+        let names = Names::default();
         let mut calls = Calls {
             tasks: JoinSet::new(),
             running: HashMap::new(),
-            context: self.call_context(),
+            context: self.call_context(&names),
+            names,
         };
         let mut waiting = waiting.into_iter();
         let mut failed = None;
@@ -81,6 +112,9 @@ impl Session<'_> {
             if let Err(error) = self.finish(finished, &mut calls) {
                 failed.get_or_insert(error);
             }
+        }
+        if let Err(error) = self.journal.failed() {
+            failed.get_or_insert(error.into());
         }
         failed.map_or(Ok(()), Err)
     }
@@ -124,7 +158,9 @@ impl Session<'_> {
         self.tell_start(&call);
         let runner = Arc::clone(&self.agent.runner);
         let context = calls.context.clone();
-        let request = ToolCall::new(&call.name, call.input.clone()).with_id(CallId::new(&call.id));
+        let id = call_id(&call.id);
+        calls.names().insert(id.clone(), call.id.clone());
+        let request = ToolCall::new(&call.name, call.input.clone()).with_id(id);
         let task = async move { runner.call(request, &context).await };
         let handle = calls.tasks.spawn(task.in_current_span());
         calls.running.insert(handle.id(), call);
@@ -146,7 +182,26 @@ impl Session<'_> {
         let Some(call) = calls.running.remove(&id) else {
             return Ok(());
         };
-        self.answer(&call, Answer::of(result?))
+        let mut result = result?;
+        match result.pending.take() {
+            Some(approval) => self.wait(&call, approval),
+            None => self.answer(&call, Answer::of(result)),
+        }
+    }
+
+    /// Leaves the call to whoever goes on with the run: it has done nothing, and somebody has to answer first.
+    fn wait(&mut self, call: &ToolUse, approval: Box<ApprovalRequest>) -> Result<(), AgentError> {
+        self.write(&Record::Asked {
+            id: call.id.clone(),
+            approval: approval.clone(),
+        })?;
+        self.waiting.push(*approval.clone());
+        self.tell(AgentEvent::ToolCallWaiting {
+            call_id: call.id.clone(),
+            tool: call.name.clone(),
+            approval,
+        });
+        Ok(())
     }
 
     /// Writes the answer, gives it to the machine and tells of it, in this order.
@@ -189,23 +244,32 @@ impl Session<'_> {
         });
     }
 
-    pub(super) fn call_context(&self) -> CallContext {
-        let sink = self.context.events.clone().map(|sink| {
-            let redaction = self.agent.redaction.clone();
-            Arc::new(move |id: &CallId, event| {
+    pub(super) fn call_context(&self, names: &Names) -> CallContext {
+        let cancel = self.context.cancel.child_token();
+        let (sink, redaction) = (self.context.events.clone(), self.agent.redaction.clone());
+        let (names, questions, calls) =
+            (Arc::clone(names), self.journal.questions(), cancel.clone());
+        let events: toolcell::EventSink = Arc::new(move |id: &CallId, event| {
+            let name = known(&names).get(id).cloned();
+            if let Some(name) = &name {
+                questions.hear(name, &event, &calls);
+            }
+            if let Some(sink) = &sink {
                 let event = AgentEvent::ToolCallEvent {
-                    call_id: id.to_string(),
+                    call_id: name.unwrap_or_else(|| id.to_string()),
                     event,
                 };
                 sink(clean::event(&redaction, event));
-            }) as toolcell::EventSink
+            }
         });
         CallContext {
             deadline: Instant::now().into_std().checked_add(self.time_left()),
-            cancel: self.context.cancel.child_token(),
-            events: sink,
+            cancel,
+            events: Some(events),
             session: Some(self.id.clone()),
             tenant: self.context.tenant.clone(),
+            approver: None,
+            answers: self.context.answers.clone(),
         }
     }
 

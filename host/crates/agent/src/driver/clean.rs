@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
-use toolcell::{CallEvent, Denial, LikelySecret, LikelySecrets, RedactedText, Redaction};
+use toolcell::{
+    ApprovalRequest, CallEvent, Denial, LikelySecret, LikelySecrets, RedactedText, Redaction,
+};
 
 use crate::{
     event::AgentEvent,
@@ -28,6 +30,18 @@ fn denied(redaction: &Redaction, denial: &mut Denial) {
     text(redaction, &mut denial.access);
     text(redaction, &mut denial.rule);
     text(redaction, &mut denial.reason);
+}
+
+/// A question without any secret. Whoever made it has searched it, and knew perhaps less.
+fn approval(redaction: &Redaction, approval: &mut ApprovalRequest) {
+    let texts = [
+        &mut approval.tool,
+        &mut approval.access,
+        &mut approval.rule,
+        &mut approval.rule_text,
+        &mut approval.input_preview,
+    ];
+    texts.into_iter().for_each(|it| text(redaction, it));
 }
 
 /// An event without any secret.
@@ -89,6 +103,15 @@ pub(super) fn event(redaction: &Redaction, mut event: AgentEvent) -> AgentEvent 
             maybe(redaction, rule);
             denials.iter_mut().for_each(|it| denied(redaction, it));
         }
+        AgentEvent::ToolCallWaiting {
+            call_id,
+            tool,
+            approval,
+        } => {
+            clean(call_id);
+            clean(tool);
+            self::approval(redaction, approval);
+        }
         AgentEvent::Done { outcome, text, .. } => {
             clean(text);
             self::outcome(redaction, outcome);
@@ -112,6 +135,9 @@ pub(super) fn outcome(redaction: &Redaction, outcome: &mut RunOutcome) {
         }
         RunOutcome::Repeated { tool, .. } => text(redaction, tool),
         RunOutcome::Stopped { reason } => maybe(redaction, reason),
+        RunOutcome::Waiting { approvals } => {
+            approvals.iter_mut().for_each(|it| approval(redaction, it));
+        }
         RunOutcome::Finished
         | RunOutcome::MaxTokens
         | RunOutcome::BudgetExceeded(_)

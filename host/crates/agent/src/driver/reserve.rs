@@ -152,7 +152,9 @@ impl Session<'_> {
             Err(outcome) => return Ok(Some(outcome)),
         };
         let called = self.call_tools(calls).await;
-        let settled = self.settle(hold, count).await;
+        // Those that wait for a person are made when the run goes on.
+        let made = count.saturating_sub(self.waiting.len());
+        let settled = self.settle(hold, made).await;
         called.and(settled).map(|_| None)
     }
 

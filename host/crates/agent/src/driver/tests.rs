@@ -1,3 +1,5 @@
+mod waiting;
+
 use std::sync::{
     Mutex,
     atomic::{AtomicUsize, Ordering},

@@ -2,6 +2,8 @@
 
 use std::collections::HashSet;
 
+use toolcell::{ApprovalId, ApprovalRequest};
+
 use super::Record;
 use crate::machine::{MachineError, Run};
 
@@ -11,8 +13,10 @@ pub(crate) struct Resumed {
     pub(crate) run: Run,
     /// Calls that began, and of which no result was written. They may or may not have happened.
     pub(crate) interrupted: HashSet<String>,
-    /// The tools that were called, each once, in the order of their first calls.
-    pub(crate) called: Vec<String>,
+    /// The questions of calls that have done nothing yet, each with the call's id.
+    pub(crate) waiting: Vec<(String, ApprovalRequest)>,
+    /// Every call that began, and its tool.
+    started: Vec<(String, String)>,
 }
 
 /// Replays the lines. A line that does not fit is an error with its number.
@@ -24,7 +28,8 @@ pub(crate) fn replay(records: Vec<Record>) -> Result<Resumed, (usize, String)> {
     let mut resumed = Resumed {
         run: *run,
         interrupted: HashSet::new(),
-        called: Vec::new(),
+        waiting: Vec::new(),
+        started: Vec::new(),
     };
     for (line, record) in records {
         resumed
@@ -35,6 +40,32 @@ pub(crate) fn replay(records: Vec<Record>) -> Result<Resumed, (usize, String)> {
 }
 
 impl Resumed {
+    /// The questions that the run waits for.
+    pub(crate) fn questions(self) -> Vec<ApprovalRequest> {
+        self.waiting.into_iter().map(|(_, it)| it).collect()
+    }
+
+    /// Whether the run waits for the answer to a question.
+    pub(crate) fn asks(&self, id: &ApprovalId) -> bool {
+        self.waiting.iter().any(|(_, it)| it.id == *id)
+    }
+
+    /// The tools that were called, each once, in the order of their first calls. What waits has not been called.
+    pub(crate) fn called(&self) -> Vec<&str> {
+        let mut called: Vec<&str> = Vec::new();
+        for (id, tool) in &self.started {
+            let waits = self.waiting.iter().any(|(waits, _)| waits == id);
+            if !waits && !called.contains(&tool.as_str()) {
+                called.push(tool);
+            }
+        }
+        called
+    }
+
+    fn no_longer_waits(&mut self, id: &str) {
+        self.waiting.retain(|(waits, _)| waits != id);
+    }
+
     fn apply(&mut self, record: Record) -> Result<(), MachineError> {
         let mut time = None;
         match record {
@@ -51,10 +82,18 @@ impl Resumed {
                 time = Some(time_ms);
             }
             Record::ToolStart { id, tool, .. } => {
+                self.no_longer_waits(&id);
+                self.interrupted.insert(id.clone());
+                self.started.push((id, tool));
+            }
+            Record::Asked { id, approval } => {
+                self.no_longer_waits(&id);
+                self.interrupted.remove(&id);
+                self.waiting.push((id, *approval));
+            }
+            Record::Answered { id, .. } => {
+                self.no_longer_waits(&id);
                 self.interrupted.insert(id);
-                if !self.called.contains(&tool) {
-                    self.called.push(tool);
-                }
             }
             Record::ToolResult {
                 id,
@@ -64,6 +103,7 @@ impl Resumed {
             } => {
                 self.run.on_tool_result(&id, output)?;
                 self.interrupted.remove(&id);
+                self.no_longer_waits(&id);
                 time = Some(time_ms);
             }
             Record::End { time_ms, .. } => time = Some(time_ms),

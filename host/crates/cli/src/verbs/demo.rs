@@ -64,7 +64,7 @@ pub(crate) async fn demo(arguments: DemoArgs) -> Outcome {
         events: Some(timeline.sink()),
         cancel,
         transcript: Some(place.transcript.clone()),
-        tenant: None,
+        ..RunContext::default()
     };
     let report = agent
         .run(TASK.trim(), &context)

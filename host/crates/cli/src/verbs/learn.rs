@@ -189,8 +189,8 @@ async fn work(
     let context = RunContext {
         events: Some(timeline.sink()),
         cancel: interrupt::token(),
-        tenant: None,
         transcript: Some(run::Place::fresh(dirs)?.transcript),
+        ..RunContext::default()
     };
     let report = agent.run(task, &context).await.map_err(run::failed)?;
     timeline.close();

@@ -119,7 +119,7 @@ async fn work(
         events: Some(timeline.sink()),
         cancel,
         transcript: task.is_some().then(|| place.transcript.clone()),
-        tenant: None,
+        ..RunContext::default()
     };
     match task {
         Some(task) => agent.run(task, &context).await,
