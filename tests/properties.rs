@@ -143,4 +143,6 @@ macro_rules! properties {
     };
 }
 
-properties!(policy, manifest, lock, inspect, values, frames, sse, redact);
+properties!(
+    policy, manifest, lock, inspect, values, frames, sse, openai, redact
+);

@@ -64,6 +64,7 @@ pub use host::{
 };
 pub use package::{Inspection, Package};
 pub use sandbox::Stdio;
+pub use schema::Schema;
 pub use secrets::{
     Finding, Hits, Kept, PERSONAL_RULE_FILE_BYTES_MAX, PERSONAL_RULES_MAX, PersonalData,
     PersonalRuleError, PersonalRules, RULE_FILE_BYTES_MAX, RULES_MAX, RedactedText,

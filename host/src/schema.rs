@@ -26,8 +26,8 @@ const MAX_WORK: u64 = 1 << 28;
 /// that does not fit is only told to be so, since every problem takes memory.
 const MAX_REPORTED_WORK: u64 = 1 << 18;
 
-/// A compiled schema.
-pub(crate) struct Schema {
+/// A JSON Schema, compiled: what is checked against it is data, never code, and nothing is fetched.
+pub struct Schema {
     validator: Validator,
     /// How much work it makes for each part of a value.
     weight: u64,
@@ -46,7 +46,7 @@ impl Schema {
     /// # Errors
     ///
     /// What is wrong with the schema, with the JSON pointer to the place.
-    pub(crate) fn compile(schema: &Value) -> Result<Self, String> {
+    pub fn compile(schema: &Value) -> Result<Self, String> {
         let weight = weight::weigh(schema)?;
         jsonschema::options()
             .with_draft(Draft::Draft202012)
@@ -64,7 +64,7 @@ impl Schema {
     ///
     /// Up to five problems in one text, each with the JSON pointer to the place in the value; or that the value is too
     /// large for a schema of this size.
-    pub(crate) fn check(&self, value: &Value) -> Result<(), String> {
+    pub fn check(&self, value: &Value) -> Result<(), String> {
         let (values, bytes) = size(value);
         if self.weight.saturating_mul(values.saturating_add(bytes)) > MAX_WORK {
             return Err(at("", "it is too large to be checked against its schema"));

@@ -25,6 +25,7 @@ mod learn;
 mod lock;
 mod machine;
 mod nets;
+mod openai;
 mod policy;
 mod privacy;
 mod runs;

@@ -15,7 +15,8 @@ use std::fmt::Write as _;
 
 use futures_util::{FutureExt, StreamExt, stream};
 use sse_stream::SseByteStream;
-use toolcell_agent::model::Assembler;
+use toolcell_agent::model::{Assembler, ChatAssembler, ModelError};
+use toolcell_agent::wire::Reply;
 use toolcell_policy::{Lock, Manifest, Policy, Problems};
 
 /// Reads some bytes. It panics where it finds what must not be.
@@ -30,6 +31,7 @@ pub(crate) const ALL: &[(&str, Property)] = &[
     ("values", values),
     ("frames", frames),
     ("sse", sse),
+    ("openai", openai),
     ("redact", redact),
 ];
 
@@ -134,31 +136,67 @@ pub(crate) fn frames(bytes: &[u8]) {
 
 /// A stream of events gives the same turn, or the same error, however the network cuts it. The first byte says where.
 pub(crate) fn sse(bytes: &[u8]) {
+    cut_anywhere(bytes, |pieces| {
+        let mut assembler = Assembler::default();
+        events(pieces, |name, data| {
+            assembler.on_event(name, data)?;
+            Ok(assembler.is_done())
+        })?;
+        assembler.finish().map_err(|error| error.to_string())
+    });
+}
+
+/// As [`sse`], for the chunks of chat completions. Besides, calls can be told apart and each has an object as its input.
+pub(crate) fn openai(bytes: &[u8]) {
+    cut_anywhere(bytes, |pieces| {
+        let mut assembler = ChatAssembler::default();
+        events(pieces, |name, data| {
+            assembler.on_event(name, data, &mut |_| {})?;
+            Ok(assembler.is_done())
+        })?;
+        let reply = assembler.finish().map_err(|error| error.to_string())?;
+        let mut ids: Vec<&str> = reply.tool_uses().map(|call| call.id.as_str()).collect();
+        assert!(ids.iter().all(|id| !id.is_empty()));
+        ids.sort_unstable();
+        assert!(ids.windows(2).all(|two| two[0] != two[1]), "{ids:?}");
+        assert!(reply.tool_uses().all(|call| call.input.is_object()));
+        let written = serde_json::to_string(&reply).expect("a turn is JSON");
+        serde_json::from_str::<Reply>(&written).expect("a turn is read again");
+        Ok(reply)
+    });
+}
+
+fn cut_anywhere(bytes: &[u8], turn: impl Fn(&[&[u8]]) -> Result<Reply, String>) {
     let Some((cut, stream)) = bytes.split_first() else {
         return;
     };
-    let whole = assembled(&[stream]);
+    let content = |pieces: &[&[u8]]| {
+        let reply = turn(pieces)?;
+        Ok::<_, String>(serde_json::to_string(&reply.content).expect("a turn is JSON"))
+    };
+    let whole = content(&[stream]);
     let (first, second) = stream.split_at(usize::from(*cut).min(stream.len()));
-    assert_eq!(assembled(&[first, second]), whole);
+    assert_eq!(content(&[first, second]), whole);
 }
 
-fn assembled(pieces: &[&[u8]]) -> Result<String, String> {
+/// Gives the events of a stream to `take`, until that has enough.
+fn events(
+    pieces: &[&[u8]],
+    mut take: impl FnMut(Option<&str>, &str) -> Result<bool, ModelError>,
+) -> Result<(), String> {
     let pieces: Vec<Result<bytes::Bytes, std::io::Error>> = pieces
         .iter()
         .map(|piece| Ok(bytes::Bytes::copy_from_slice(piece)))
         .collect();
     let mut events = SseByteStream::new(stream::iter(pieces));
-    let mut assembler = Assembler::default();
-    while !assembler.is_done()
-        && let Some(event) = events.next().now_or_never().expect("nothing is waited for")
-    {
+    while let Some(event) = events.next().now_or_never().expect("nothing is waited for") {
         let event = event.map_err(|error| error.to_string())?;
-        assembler
-            .on_event(event.event.as_deref(), event.data.as_deref().unwrap_or(""))
-            .map_err(|error| error.to_string())?;
+        let data = event.data.as_deref().unwrap_or("");
+        if take(event.event.as_deref(), data).map_err(|error| error.to_string())? {
+            break;
+        }
     }
-    let reply = assembler.finish().map_err(|error| error.to_string())?;
-    Ok(serde_json::to_string(&reply.content).expect("a turn is JSON"))
+    Ok(())
 }
 
 /// No form of a secret is left in a text, nothing else is changed, and the text comes out the same in pieces.

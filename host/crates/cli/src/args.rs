@@ -1,6 +1,7 @@
 //! The command line, as clap reads it. Help texts live here and nowhere else.
 
 mod budget;
+mod model;
 
 use std::path::PathBuf;
 
@@ -17,6 +18,8 @@ use crate::{
     style::{self, paint},
     verbs::learn::OfferedDir,
 };
+
+pub(crate) use model::ModelOptions;
 
 /// Runs the tools of an AI agent, each in a sandbox that holds nothing but what it was granted.
 #[derive(Debug, Parser)]
@@ -224,6 +227,8 @@ pub(crate) struct RunArgs {
     pub(crate) events: bool,
     #[command(flatten)]
     pub(crate) budget: BudgetOptions,
+    #[command(flatten)]
+    pub(crate) turns: ModelOptions,
     #[command(flatten)]
     pub(crate) policy: PolicyOptions,
     #[command(flatten)]

@@ -27,6 +27,7 @@ mod stores;
 mod style;
 mod timeline;
 mod trusted;
+mod turns;
 mod verbs;
 
 fn main() -> std::process::ExitCode {

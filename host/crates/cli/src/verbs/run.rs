@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 use toolcell::{CallId, ErrorKind};
 use toolcell_agent::{
@@ -26,6 +26,7 @@ use crate::{
     output, policies,
     style::{self, paint},
     timeline::{Show, Timeline},
+    turns::Turns,
 };
 
 /// The longest task or system prompt that is read, in bytes.
@@ -71,6 +72,7 @@ pub(crate) async fn run(arguments: RunArgs) -> Outcome {
     let models = Models::new(&in_force.layers, &dirs);
     let spec = models.chosen(arguments.model.as_deref());
     let model = models.open(spec).await?;
+    let turns = Turns::new(&arguments.turns, &settings)?;
     let task = arguments.task.as_deref().map(task_text).transpose()?;
     let place = place(&arguments, &dirs)?;
     let host = hosts::open(&in_force, &dirs, arguments.workers).await?;
@@ -81,9 +83,7 @@ pub(crate) async fn run(arguments: RunArgs) -> Outcome {
     if let Some(shared) = budgets::shared(&in_force.layers, &arguments.budget, &dirs) {
         builder = builder.shared_budgets(shared);
     }
-    if let Some(tokens) = settings.max_tokens {
-        builder = builder.max_tokens(tokens);
-    }
+    builder = turns.of(builder);
     if let Some(system) = &arguments.system {
         builder = builder.system(text_or_file(system)?);
     }
@@ -104,7 +104,12 @@ pub(crate) async fn run(arguments: RunArgs) -> Outcome {
     )
     .await;
     timeline.close();
-    finish(&arguments, spec, &place, &in_force.audit, &timeline, began)
+    let asked = Asked {
+        arguments: &arguments,
+        spec,
+        turns: &turns,
+    };
+    finish(&asked, &place, &in_force.audit, &timeline, began)
 }
 
 /// Runs the agent, new or resumed.
@@ -142,21 +147,30 @@ pub(crate) fn announce(place: &Place, audit: &Path, show: Show) {
     }
 }
 
+/// What was asked for.
+struct Asked<'a> {
+    arguments: &'a RunArgs,
+    spec: &'a str,
+    turns: &'a Turns,
+}
+
 /// Tells how it ended.
 fn finish(
-    arguments: &RunArgs,
-    spec: &str,
+    asked: &Asked<'_>,
     place: &Place,
     audit: &Path,
     timeline: &Timeline,
     ended: Result<RunReport, Failure>,
 ) -> Outcome {
+    let Asked {
+        arguments, spec, ..
+    } = asked;
     let resume = || resume_hint(arguments, spec, place);
     let report = ended.map_err(|failure| Failure {
         help: failure.help.or_else(resume),
         ..failure
     })?;
-    let data = json!({
+    let mut data = json!({
         "run_id": place.id,
         "report": report,
         "left": timeline.left(),
@@ -169,6 +183,13 @@ fn finish(
     let anything = !failed || report.spent.turns > 0;
     if anything && !output::json() && !arguments.events {
         summary(&report, place, audit, timeline);
+    }
+    if report.outcome == RunOutcome::Finished {
+        match asked.turns.structured(&report.text) {
+            Ok(Some(value)) => put(&mut data, "structured", value),
+            Ok(None) => {}
+            Err(failure) => return Err(failure.data(data)),
+        }
     }
     match (report.outcome.code(), arguments.events) {
         (None, true) => Ok(exit::OK),
@@ -185,15 +206,23 @@ fn finish(
     }
 }
 
+fn put(data: &mut Value, key: &str, value: Value) {
+    if let Some(fields) = data.as_object_mut() {
+        fields.insert(key.to_owned(), value);
+    }
+}
+
 /// What to look at before a model of the network is asked again.
 fn first_check(kind: ErrorKind, spec: &str, resume: String) -> String {
-    if !spec.starts_with("anthropic:") {
-        return resume;
-    }
+    let (key, url) = match spec.split_once(':') {
+        Some(("anthropic", _)) => (env::ANTHROPIC_API_KEY, env::ANTHROPIC_BASE_URL),
+        Some(("openai", _)) => (env::OPENAI_API_KEY, env::OPENAI_BASE_URL),
+        _ => return resume,
+    };
     let check = match kind {
-        ErrorKind::AuthRequired => "check ANTHROPIC_API_KEY",
-        ErrorKind::InvalidInput => "check the name of the model and ANTHROPIC_BASE_URL",
-        ErrorKind::Unavailable => "check the network and ANTHROPIC_BASE_URL",
+        ErrorKind::AuthRequired => format!("check {key}"),
+        ErrorKind::InvalidInput => format!("check the name of the model and {url}"),
+        ErrorKind::Unavailable => format!("check the network and {url}"),
         _ => return resume,
     };
     format!("{check}; {resume}")
@@ -274,6 +303,9 @@ fn resume_hint(arguments: &RunArgs, spec: &str, place: &Place) -> Option<String>
     }
     if let Some(system) = &arguments.system {
         command.push_str(&format!(" --system {}", quoted(system)));
+    }
+    for word in arguments.turns.words() {
+        command.push_str(&format!(" {}", quoted(&word)));
     }
     if !place.usual {
         command.push_str(&format!(" --transcript {}", file(&place.transcript)));

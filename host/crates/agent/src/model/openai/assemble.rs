@@ -16,8 +16,11 @@ use crate::{
         http::{Assemble, said},
         strict::strict_object,
     },
-    wire::{Block, ModelRequest, Reply, StopReason},
+    wire::{Block, ModelRequest, Reply, StopReason, deeper},
 };
+
+/// How deep a value that nobody knows may be nested.
+const MAX_DEPTH: usize = 32;
 
 /// A turn that is arriving. Give it each event's data; it is done when [`ChatAssembler::is_done`] says so.
 ///
@@ -149,7 +152,7 @@ impl ChatAssembler {
             match key.as_str() {
                 "usage" => self.count(Some(value)),
                 "choices" | "obfuscation" => {}
-                _ if value.is_null() => {}
+                _ if !keepable(value) => {}
                 _ => {
                     self.extra.insert(key.clone(), value.clone());
                 }
@@ -159,7 +162,8 @@ impl ChatAssembler {
 
     /// The newest counts are those of the whole turn.
     fn count(&mut self, usage: Option<&Value>) {
-        if let Some(usage) = usage.and_then(Value::as_object).filter(|it| !it.is_empty()) {
+        let usage = usage.filter(|it| keepable(it)).and_then(Value::as_object);
+        if let Some(usage) = usage.filter(|it| !it.is_empty()) {
             self.usage = Some(usage.clone());
         }
     }
@@ -286,7 +290,7 @@ impl ChatAssembler {
         let known = ["role", "content", "refusal", "function_call", "tool_calls"];
         for (key, value) in delta.as_object().into_iter().flatten() {
             let key = key.as_str();
-            if value.is_null() || known.contains(&key) || REASONING.contains(&key) {
+            if !keepable(value) || known.contains(&key) || REASONING.contains(&key) {
                 continue;
             }
             let message = self.extra.entry("message").or_insert_with(|| json!({}));
@@ -351,6 +355,12 @@ impl ChatAssembler {
             ..Reply::default()
         })
     }
+}
+
+/// Whether a value that nobody knows is worth keeping. What is nested very deep could be written to a transcript and not
+/// be read from it again.
+pub(super) fn keepable(value: &Value) -> bool {
+    !value.is_null() && !deeper(value, MAX_DEPTH)
 }
 
 /// The fields of a [`Reply`], which a server's own fields must not be called.

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use serde_json::{Map, Value, json};
 
-use super::names::Names;
+use super::{assemble::keepable, names::Names};
 use crate::{
     model::{ModelError, strict::strict_object},
     wire::{Block, ToolUse, Unparsed},
@@ -168,7 +168,7 @@ impl Calls {
         }
         call.wrong = call.wrong.take().or(wrong);
         for (key, value) in piece.fields.into_iter().flatten() {
-            if !KNOWN.contains(&key.as_str()) && !value.is_null() {
+            if !KNOWN.contains(&key.as_str()) && keepable(value) {
                 call.extra.insert(key.clone(), value.clone());
             }
         }

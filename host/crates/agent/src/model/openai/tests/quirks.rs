@@ -595,6 +595,29 @@ async fn what_is_unknown_is_kept() {
     assert_eq!(serde_json::from_str::<Reply>(&written).unwrap(), reply);
 }
 
+/// It could be written to a transcript, and never be read again.
+#[tokio::test]
+async fn what_is_nested_too_deep_is_not_kept() {
+    let nested = |levels| (0..levels).fold(json!(1), |inner, _| json!([inner]));
+    for (levels, kept) in [(32, true), (33, false), (100, false)] {
+        let mut call = entry(Some(0), Some("x"), Some("read"), "{}");
+        call["beside"] = nested(levels);
+        let delta = json!({ "tool_calls": [call], "unknown": nested(levels) });
+        let mut last = chunk(&delta, Some("tool_calls"));
+        last["usage"] = json!({ "prompt_tokens": 5, "more": nested(levels - 1) });
+        last["top"] = nested(levels);
+        let reply = answered(&chunks(&[last])).await.unwrap();
+        let call = reply.tool_uses().next().unwrap();
+        let any = [
+            reply.extra.contains_key("top"),
+            reply.extra.contains_key("message"),
+            call.extra.contains_key(OWN),
+            reply.usage.extra.contains_key("more"),
+        ];
+        assert_eq!(any, [kept; 4], "{levels}");
+    }
+}
+
 /// Gemini's signatures of thoughts travel beside a call, and must come back with it.
 #[tokio::test]
 async fn what_stands_beside_a_call_goes_back_with_it() {
