@@ -155,6 +155,12 @@ impl Cell {
         command.spawn().unwrap()
     }
 
+    /// Starts `toolcell` with pipes for all that it reads and says.
+    pub(crate) fn start_in_background(&self, arguments: &[&str]) -> Child {
+        let mut command = self.command(arguments);
+        command.stdin(Stdio::piped()).spawn().unwrap()
+    }
+
     /// The same behind a shell, to whose script `"$0" "$@"` is the command.
     pub(crate) fn start_in_shell(&self, script: &str, arguments: &[&str]) -> Child {
         let plain = self.command(arguments);

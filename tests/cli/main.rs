@@ -18,6 +18,8 @@ mod cell;
 #[path = "../common/mod.rs"]
 mod common;
 mod demo;
+#[path = "../common/exposition.rs"]
+mod exposition;
 mod help;
 mod labels;
 mod leaks;
@@ -34,5 +36,6 @@ mod searcher;
 mod secret;
 #[path = "../attacks/spy.rs"]
 mod spy;
+mod telemetry;
 #[cfg(target_os = "linux")]
 mod typed;

@@ -11,7 +11,7 @@ use crate::{
     args::{self, Cli, Verb},
     exit,
     failure::Failure,
-    log, net, output, verbs,
+    log, net, output, telemetry, verbs,
 };
 
 /// What a verb ends with: an exit status, or a failure that is still to be shown.
@@ -149,7 +149,11 @@ fn block_on(verb: impl Future<Output = Outcome>) -> Outcome {
             )
             .help("see `ulimit -u`; other processes may have used them up")
         })?;
-    let outcome = runtime.block_on(verb);
+    let outcome = runtime.block_on(async {
+        let outcome = verb.await;
+        telemetry::finish().await;
+        outcome
+    });
     // A thread may still wait at a read from the terminal or from a slow disk; nobody waits for its answer any more.
     runtime.shutdown_background();
     outcome

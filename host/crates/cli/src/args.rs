@@ -2,6 +2,7 @@
 
 mod budget;
 mod model;
+mod telemetry;
 
 use std::path::PathBuf;
 
@@ -11,6 +12,7 @@ use clap::{
 use toolcell::{ConfinementLevel, Isolation};
 
 pub(crate) use budget::{BudgetOptions, BudgetVerb, Whose};
+pub(crate) use telemetry::TelemetryOptions;
 
 use crate::{
     env,
@@ -233,6 +235,8 @@ pub(crate) struct RunArgs {
     pub(crate) policy: PolicyOptions,
     #[command(flatten)]
     pub(crate) workers: WorkerOptions,
+    #[command(flatten)]
+    pub(crate) telemetry: TelemetryOptions,
 }
 
 #[derive(Debug, Args)]
@@ -252,6 +256,8 @@ pub(crate) struct CallArgs {
     pub(crate) policy: PolicyOptions,
     #[command(flatten)]
     pub(crate) workers: WorkerOptions,
+    #[command(flatten)]
+    pub(crate) telemetry: TelemetryOptions,
 }
 
 #[derive(Debug, Args)]
@@ -263,6 +269,8 @@ pub(crate) struct ServeArgs {
     pub(crate) policy: PolicyOptions,
     #[command(flatten)]
     pub(crate) workers: WorkerOptions,
+    #[command(flatten)]
+    pub(crate) telemetry: TelemetryOptions,
 }
 
 #[derive(Debug, Args)]

@@ -26,6 +26,12 @@ pub(crate) const VAULT_PASSPHRASE_FILE: &str = "TOOLCELL_VAULT_PASSPHRASE_FILE";
 pub(crate) const CREDENTIALS_DIRECTORY: &str = "CREDENTIALS_DIRECTORY";
 pub(crate) const ANTHROPIC_API_KEY: &str = "ANTHROPIC_API_KEY";
 pub(crate) const ANTHROPIC_AUTH_TOKEN: &str = "ANTHROPIC_AUTH_TOKEN";
+pub(crate) const OTEL_ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
+pub(crate) const OTEL_TRACES_ENDPOINT: &str = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT";
+pub(crate) const OTEL_METRICS_ENDPOINT: &str = "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT";
+pub(crate) const OTEL_HEADERS: &str = "OTEL_EXPORTER_OTLP_HEADERS";
+pub(crate) const OTEL_PROTOCOL: &str = "OTEL_EXPORTER_OTLP_PROTOCOL";
+pub(crate) const OTEL_SDK_DISABLED: &str = "OTEL_SDK_DISABLED";
 pub(crate) const ANTHROPIC_BASE_URL: &str = "ANTHROPIC_BASE_URL";
 pub(crate) const ANTHROPIC_CUSTOM_HEADERS: &str = "ANTHROPIC_CUSTOM_HEADERS";
 pub(crate) const OPENAI_API_KEY: &str = "OPENAI_API_KEY";
@@ -166,6 +172,46 @@ pub(crate) const ALL: &[Variable] = &[
     open(
         "GOOGLE_APPLICATION_CREDENTIALS",
         "a key file of a service account for `vertex`; else what `gcloud` knows",
+    ),
+    open(
+        OTEL_ENDPOINT,
+        "collector of spans and metrics (OTLP over HTTP), like --otlp",
+    ),
+    open(
+        OTEL_TRACES_ENDPOINT,
+        "whole address for spans, where it is another",
+    ),
+    open(
+        OTEL_METRICS_ENDPOINT,
+        "whole address for metrics, where it is another",
+    ),
+    key(
+        OTEL_HEADERS,
+        "headers for that collector: `name=value,name=value`",
+    ),
+    open(
+        OTEL_PROTOCOL,
+        "only `http/protobuf` is spoken; anything else is noted",
+    ),
+    open(
+        OTEL_SDK_DISABLED,
+        "`true`: no collector, unless --otlp names one",
+    ),
+    open(
+        "OTEL_SERVICE_NAME",
+        "name of this service (default toolcell)",
+    ),
+    open(
+        "OTEL_RESOURCE_ATTRIBUTES",
+        "what else spans and metrics say of this service",
+    ),
+    open(
+        "OTEL_TRACES_SAMPLER",
+        "which runs have spans (default parentbased_always_on); OTEL_TRACES_SAMPLER_ARG is its share",
+    ),
+    open(
+        "OTEL_METRIC_EXPORT_INTERVAL",
+        "milliseconds between exports of metrics (default 60000)",
     ),
     open("NO_COLOR", "no colour when set to anything; --color wins"),
     open(

@@ -23,6 +23,7 @@ use crate::{
     prompt,
     stores::Stores,
     style::{self, paint},
+    telemetry,
 };
 
 /// The largest component that is read, in bytes; the same as the host's own default.
@@ -85,6 +86,9 @@ pub(crate) fn builder(
     }
     if let Some(isolation) = isolation {
         builder = builder.default_isolation(isolation.into());
+    }
+    if let Some(meter) = telemetry::meter() {
+        builder = builder.meter(meter);
     }
     if prompt::possible() {
         builder = builder.approver(Person::default());

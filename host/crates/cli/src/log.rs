@@ -3,9 +3,14 @@
 use std::io::{self, IsTerminal as _, Write};
 
 use toolcell::RedactingWriter;
-use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
+use tracing_subscriber::{
+    EnvFilter, Layer as _,
+    fmt::{self, MakeWriter},
+    layer::SubscriberExt as _,
+    util::SubscriberInitExt as _,
+};
 
-use crate::{env, failure::Failure, net, output};
+use crate::{env, failure::Failure, net, output, telemetry};
 
 /// What is said where nobody asks for more.
 const QUIET: &str = "toolcell=error,toolcell::likely_secrets=warn";
@@ -24,10 +29,13 @@ pub(crate) fn init(verbose: u8) -> Result<(), Failure> {
             "write a level, such as `debug`, or levels by module, such as `toolcell=trace,h2=info`",
         )
     })?;
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let lines = fmt::layer()
         .with_ansi(io::stderr().is_terminal())
         .with_writer(Lines)
+        .with_filter(filter);
+    tracing_subscriber::registry()
+        .with(lines)
+        .with(telemetry::layer())
         .try_init()
         .map_err(|error| {
             Failure::new(

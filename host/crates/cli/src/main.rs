@@ -25,6 +25,7 @@ mod prompt;
 mod reference;
 mod stores;
 mod style;
+mod telemetry;
 mod timeline;
 mod trusted;
 mod turns;

@@ -6,7 +6,7 @@ use std::{borrow::Cow, sync::LazyLock};
 use serde_json::Value;
 use toolcell::{Redaction, Secret};
 
-use crate::env;
+use crate::{env, telemetry};
 
 /// There is one for the whole process, since output, logs and panics are its own as well.
 static REDACTION: LazyLock<Redaction> = LazyLock::new(Redaction::new);
@@ -26,6 +26,7 @@ pub(crate) fn init() {
             REDACTION.register(variable.name, secret);
         }
     }
+    telemetry::register_headers();
 }
 
 /// A text without any secret.

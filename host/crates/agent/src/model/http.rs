@@ -20,7 +20,7 @@ pub(crate) use said::said;
 
 use super::{ApiKey, ModelError, ModelEvent, ModelSink, RateLimits, TimeoutKind, limits};
 use crate::wire::Reply;
-pub use client::{Connections, Timeouts};
+pub use client::{Connections, Timeouts, http_client};
 
 /// No turn is longer than this on the wire: 128,000 tokens with all their framing are a third of it.
 const MAX_STREAM_BYTES: u64 = 64 << 20;
@@ -90,7 +90,7 @@ pub(crate) trait Assemble {
 impl Http {
     pub(crate) fn new(timeouts: Timeouts) -> Result<Self, ModelError> {
         Ok(Self {
-            client: client::new(&timeouts)?,
+            client: http_client(&timeouts)?,
             timeouts,
         })
     }

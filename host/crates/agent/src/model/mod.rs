@@ -38,7 +38,7 @@ pub use cached::Cached;
 pub use error::{ModelError, TimeoutKind};
 pub use fallback::Fallback;
 pub use headers::Headers;
-pub use http::{Connections, Timeouts};
+pub use http::{Connections, Timeouts, http_client};
 pub use key::ApiKey;
 pub use limits::{Counted, RateLimit, RateLimits};
 #[cfg(feature = "bedrock")]

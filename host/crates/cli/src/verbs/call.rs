@@ -16,6 +16,7 @@ use crate::{
     failure::Failure,
     files, hosts, interrupt, output, policies,
     style::{self, paint},
+    telemetry,
 };
 
 /// The longest input that is read from a file or standard input, in bytes.
@@ -25,6 +26,7 @@ pub(crate) async fn call(arguments: CallArgs) -> Outcome {
     let input = input(&arguments.input)?;
     let dirs = Dirs::find()?;
     let in_force = policies::load(&arguments.policy, &dirs)?;
+    telemetry::start(&arguments.telemetry, &in_force, &dirs).await?;
     let host = hosts::start(&in_force, &dirs, arguments.workers, arguments.isolation)?;
     let tool = match &arguments.component {
         Some(component) => named(load(&host, component).await?, arguments.tool),

@@ -25,6 +25,7 @@ use crate::{
     models::Models,
     output, policies,
     style::{self, paint},
+    telemetry,
     timeline::{Show, Timeline},
     turns::Turns,
 };
@@ -68,6 +69,7 @@ pub(crate) async fn run(arguments: RunArgs) -> Outcome {
     }
     let dirs = Dirs::find()?;
     let in_force = policies::load(&arguments.policy, &dirs)?;
+    telemetry::start(&arguments.telemetry, &in_force, &dirs).await?;
     let settings = in_force.layers.model();
     let models = Models::new(&in_force.layers, &dirs);
     let spec = models.chosen(arguments.model.as_deref());
@@ -79,6 +81,7 @@ pub(crate) async fn run(arguments: RunArgs) -> Outcome {
     hosts::note_if_empty(&host);
     let mut builder = AgentBuilder::new(Arc::new(host), model)
         .budget(budgets::of_run(&in_force.layers, &arguments.budget)?)
+        .metrics(telemetry::metrics())
         .today(budgets::day(budgets::unix_ms()));
     if let Some(shared) = budgets::shared(&in_force.layers, &arguments.budget, &dirs) {
         builder = builder.shared_budgets(shared);

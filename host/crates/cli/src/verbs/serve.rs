@@ -4,11 +4,13 @@ use toolcell::ErrorKind;
 
 use crate::{
     app::Outcome, args::ServeArgs, dirs::Dirs, exit, failure::Failure, hosts, interrupt, policies,
+    telemetry,
 };
 
 pub(crate) async fn serve(arguments: ServeArgs) -> Outcome {
     let dirs = Dirs::find()?;
     let in_force = policies::load(&arguments.policy, &dirs)?;
+    telemetry::start(&arguments.telemetry, &in_force, &dirs).await?;
     let host = hosts::open(&in_force, &dirs, arguments.workers).await?;
     hosts::note_if_empty(&host);
     let stop = interrupt::token();

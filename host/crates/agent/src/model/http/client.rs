@@ -58,8 +58,11 @@ impl Default for Connections {
 }
 
 /// A client with this library's own TLS settings: Mozilla's roots, no proxy, no redirects, since each of these could
-/// hand the key to somebody else.
-pub(super) fn new(timeouts: &Timeouts) -> Result<reqwest::Client, ModelError> {
+/// hand the key to somebody else. How long an answer may take is for whoever asks.
+///
+/// # Errors
+/// [`ModelError::Config`] where TLS cannot be set up.
+pub fn http_client(timeouts: &Timeouts) -> Result<reqwest::Client, ModelError> {
     let config = |error: &dyn std::error::Error| ModelError::Config(chain(error));
     let roots = rustls::RootCertStore {
         roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
