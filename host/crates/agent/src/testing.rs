@@ -59,6 +59,7 @@ pub(crate) fn request(messages: Vec<Message>) -> ModelRequest {
         conversation: "c".into(),
         tenant: None,
         options: TurnOptions::default(),
+        cache: None,
         extra: Map::new(),
     }
 }
