@@ -1,17 +1,21 @@
 //! The models there are: what they cost and how much they can read and write. This is data, since it changes without a
 //! release of this crate.
 
+mod date;
+mod ids;
+mod thinking;
+
 use serde::{Deserialize, Serialize};
 
-use crate::wire::{CacheWrites, TokenUsage};
+pub use self::{date::Date, thinking::ThinkingKinds};
+use crate::wire::{CacheWrites, Effort, TokenUsage};
 
 /// A table of models.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Catalog {
     unit: String,
-    #[serde(rename = "as_of")]
-    _as_of: String,
+    as_of: String,
     models: Vec<Entry>,
 }
 
@@ -19,6 +23,7 @@ pub struct Catalog {
 #[serde(deny_unknown_fields)]
 struct Entry {
     names: Vec<String>,
+    #[serde(default)]
     prices: Vec<Dated>,
     #[serde(default)]
     info: ModelInfo,
@@ -37,14 +42,37 @@ pub struct ModelInfo {
     /// The shortest prefix, in tokens, that the server's prompt cache keeps.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cache_min_tokens: Option<u64>,
+    /// How it can be told to think, as far as that is known. A server may know more of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub thinking: Option<ThinkingKinds>,
+    /// How much work it puts into an answer where nothing else is said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub effort: Option<Effort>,
+    /// What a turn of a batch costs, in percent of its usual price.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub batch_percent: Option<u8>,
+    /// When it is no longer answered for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retires: Option<Date>,
 }
 
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Dated {
     #[serde(default)]
-    from: Option<String>,
+    from: Option<Date>,
     bands: Vec<Band>,
+}
+
+/// A model as the table has it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CatalogModel<'a> {
+    /// Its ids.
+    pub names: &'a [String],
+    /// Its price on the day that was asked for, where it is known.
+    pub price: Option<Price>,
+    /// What else is known of it.
+    pub info: ModelInfo,
 }
 
 /// What one model costs at one time.
@@ -56,17 +84,23 @@ pub struct Price {
 /// What a turn costs whose prompt is of a certain length. Amounts are in US dollars per million tokens.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Band {
+pub struct Band {
+    /// The longest prompt it is for, cached tokens included; absent for any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    up_to_prompt_tokens: Option<u64>,
-    input: f64,
-    output: f64,
+    pub up_to_prompt_tokens: Option<u64>,
+    /// Tokens of the prompt that the cache has no part in.
+    pub input: f64,
+    /// Tokens of the answer.
+    pub output: f64,
+    /// Tokens of the prompt that come out of the cache; absent for the price of input.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    cache_read: Option<f64>,
+    pub cache_read: Option<f64>,
+    /// Tokens of the prompt that are written to the cache for five minutes; absent for 1.25 times the price of input.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    cache_write_5m: Option<f64>,
+    pub cache_write_5m: Option<f64>,
+    /// The same for an hour; absent for twice the price of input.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    cache_write_1h: Option<f64>,
+    pub cache_write_1h: Option<f64>,
 }
 
 const UNIT: &str = "USD per million tokens";
@@ -82,7 +116,7 @@ impl Catalog {
     pub fn none() -> Self {
         Self {
             unit: UNIT.into(),
-            _as_of: String::new(),
+            as_of: String::new(),
             models: Vec::new(),
         }
     }
@@ -90,7 +124,7 @@ impl Catalog {
     /// Reads a table in the form of this crate's `models.json`. A price without `from` (a date, `YYYY-MM-DD`) holds
     /// since ever; a band without `up_to_prompt_tokens` has no upper end, and must be the last of its price. Absent
     /// cache prices follow the list's rule: a read costs as much as input, a write 1.25 times that (5 minutes) or
-    /// twice that (an hour).
+    /// twice that (an hour). A model without `prices` has an unknown price, which is not the same as none.
     ///
     /// # Errors
     /// Says what is wrong with the text, and where.
@@ -102,32 +136,60 @@ impl Catalog {
                 catalog.unit
             ));
         }
-        for (entry, dated) in catalog
-            .models
-            .iter()
-            .flat_map(|entry| entry.prices.iter().map(move |dated| (entry, dated)))
-        {
-            dated
+        let mut seen: Vec<&str> = Vec::new();
+        for entry in &catalog.models {
+            let names = entry.names.join(", ");
+            if entry.names.is_empty() {
+                return Err("a model has no names".into());
+            }
+            for name in &entry.names {
+                if name.is_empty() || seen.contains(&name.as_str()) {
+                    return Err(format!("the name `{name}` stands there twice, or is empty"));
+                }
+                seen.push(name);
+            }
+            entry
                 .check()
-                .map_err(|problem| format!("price of {}: {problem}", entry.names.join(", ")))?;
+                .map_err(|problem| format!("{names}: {problem}"))?;
         }
         Ok(catalog)
     }
 
-    /// The price of a model on a date (`YYYY-MM-DD`), or the newest one without a date. An id with a date at its end
-    /// (`claude-haiku-4-5-20251001`) has the price of the id without it.
-    pub fn price(&self, model: &str, on: Option<&str>) -> Option<Price> {
-        self.entry(model)?
-            .prices
+    /// This table over another one: what it says of a model counts alone, and the other speaks of the rest.
+    #[must_use]
+    pub fn over(mut self, other: Self) -> Self {
+        self.models.extend(other.models);
+        self
+    }
+
+    /// The day that the table is of, `YYYY-MM-DD`; of several tables the uppermost one's.
+    pub fn as_of(&self) -> &str {
+        &self.as_of
+    }
+
+    /// Every model, each name once, with its price on a date as for [`price`](Self::price).
+    pub fn models<'a>(&'a self, on: Option<&'a str>) -> impl Iterator<Item = CatalogModel<'a>> {
+        self.models
             .iter()
-            .filter(|dated| match (&dated.from, on) {
-                (Some(from), Some(on)) => from.as_str() <= on,
-                _ => true,
+            .enumerate()
+            .filter_map(move |(at, entry)| {
+                let above = self.models.get(..at).unwrap_or_default();
+                let shadowed = |name: &String| above.iter().any(|it| it.names.contains(name));
+                let hidden = entry.names.iter().all(shadowed);
+                (!hidden).then(|| CatalogModel {
+                    names: &entry.names,
+                    price: entry.price(on),
+                    info: entry.info,
+                })
             })
-            .max_by(|a, b| a.from.cmp(&b.from))
-            .map(|dated| Price {
-                bands: dated.bands.clone(),
-            })
+    }
+
+    /// The price of a model on a date (`YYYY-MM-DD`), or the newest one without a date. An id with a date at its end
+    /// (`claude-haiku-4-5-20251001`) has the price of the id without it, and so have the ids that Amazon Bedrock
+    /// (`eu.anthropic.claude-haiku-4-5-20251001-v1:0`) and Google Vertex AI (`claude-haiku-4-5@20251001`) have for the same
+    /// model, unless the table has them too.
+    pub fn price(&self, model: &str, on: Option<&str>) -> Option<Price> {
+        self.entry(model)?.price(on)
     }
 
     /// What is known of a model besides its price; nothing for one that is not listed.
@@ -137,16 +199,52 @@ impl Catalog {
             .unwrap_or_default()
     }
 
+    /// Whether the table has a model.
+    pub fn knows(&self, model: &str) -> bool {
+        self.entry(model).is_some()
+    }
+
     fn entry(&self, model: &str) -> Option<&Entry> {
-        let undated = model.rsplit_once('-').and_then(|(name, date)| {
-            (date.len() == 8 && date.bytes().all(|byte| byte.is_ascii_digit())).then_some(name)
-        });
         let named = |name: &str| {
             self.models
                 .iter()
                 .find(|entry| entry.names.iter().any(|known| known == name))
         };
-        named(model).or_else(|| named(undated?))
+        ids::forms(model).into_iter().find_map(named)
+    }
+}
+
+impl Entry {
+    fn price(&self, on: Option<&str>) -> Option<Price> {
+        self.prices
+            .iter()
+            .filter(|dated| match (&dated.from, on) {
+                (Some(from), Some(on)) => from.to_string().as_str() <= on,
+                _ => true,
+            })
+            .max_by_key(|dated| dated.from)
+            .map(|dated| Price {
+                bands: dated.bands.clone(),
+            })
+    }
+
+    fn check(&self) -> Result<(), String> {
+        let ModelInfo {
+            context_tokens,
+            output_tokens,
+            cache_min_tokens,
+            batch_percent,
+            ..
+        } = self.info;
+        let sizes = [context_tokens, output_tokens, cache_min_tokens];
+        let sound = |size: u64| (1..=1_000_000_000).contains(&size);
+        if !sizes.into_iter().flatten().all(sound) {
+            return Err("a number of tokens must be between 1 and 1000000000".into());
+        }
+        if batch_percent.is_some_and(|percent| percent > 100) {
+            return Err("`batch_percent` must be between 0 and 100".into());
+        }
+        self.prices.iter().try_for_each(Dated::check)
     }
 }
 
@@ -186,6 +284,28 @@ impl Dated {
 }
 
 impl Price {
+    /// What it costs by the length of the prompt, the shortest first.
+    pub fn bands(&self) -> &[Band] {
+        &self.bands
+    }
+
+    /// The same price for turns that cost only a share of it, such as those of a batch.
+    #[must_use]
+    pub fn at_percent(&self, percent: u8) -> Self {
+        let share = |amount: f64| amount * f64::from(percent) / 100.0;
+        let bands = self.bands.iter().map(|band| Band {
+            up_to_prompt_tokens: band.up_to_prompt_tokens,
+            input: share(band.input),
+            output: share(band.output),
+            cache_read: band.cache_read.map(share),
+            cache_write_5m: band.cache_write_5m.map(share),
+            cache_write_1h: band.cache_write_1h.map(share),
+        });
+        Self {
+            bands: bands.collect(),
+        }
+    }
+
     /// The price of what costs nothing, such as recorded turns.
     pub fn free() -> Self {
         Self {

@@ -70,7 +70,10 @@ fn absent_cache_prices_follow_the_rule() {
         cache_read_input_tokens: 1000,
         ..usage(0, 0)
     };
-    assert_eq!(cost("claude-fable-5-2", &writes), 10_000 + 8_000);
+    let text = r#"{"unit":"USD per million tokens","as_of":"2026-01-01","models":[{"names":["m"],"prices":[
+        {"bands":[{"input":8,"output":40}]}]}]}"#;
+    let price = Catalog::from_json(text).unwrap().price("m", None).unwrap();
+    assert_eq!(price.cost_micro_usd(&writes), 10_000 + 8_000);
 }
 
 #[test]
@@ -113,10 +116,7 @@ fn a_table_that_makes_no_sense_is_refused() {
         r#"[{"input":1,"output":1},{"input":1,"output":1}]"#,
         r#"[{"up_to_prompt_tokens":5,"input":1,"output":1},{"up_to_prompt_tokens":5,"input":1,"output":1},{"input":1,"output":1}]"#,
     ] {
-        assert!(
-            table(bands).contains("price of m: bands must rise"),
-            "{bands}"
-        );
+        assert!(table(bands).contains("m: bands must rise"), "{bands}");
     }
     assert!(table(r#"[{"input":-1,"output":1}]"#).contains("between 0 and"));
     assert!(table(r#"[{"inputs":1,"output":1}]"#).contains("unknown field `inputs`"));
@@ -125,4 +125,111 @@ fn a_table_that_makes_no_sense_is_refused() {
             .unwrap_err()
             .contains("EUR")
     );
+}
+
+#[test]
+fn ids_of_clouds_have_the_price_of_the_model() {
+    let catalog = Catalog::embedded();
+    let price = catalog.price("claude-haiku-4-5", None);
+    assert!(price.is_some());
+    for id in [
+        "anthropic.claude-haiku-4-5-20251001-v1:0",
+        "eu.anthropic.claude-haiku-4-5-20251001-v1:0",
+        "claude-haiku-4-5@20251001",
+    ] {
+        assert_eq!(catalog.price(id, None), price, "{id}");
+        assert_eq!(catalog.info(id).context_tokens, Some(200_000), "{id}");
+    }
+    // A price that nobody knows is not no price.
+    assert!(catalog.knows("claude-mythos-preview"));
+    assert_eq!(catalog.price("claude-mythos-preview", None), None);
+}
+
+#[test]
+fn one_table_over_another_decides_about_its_own_models() {
+    let text = r#"{"unit":"USD per million tokens","as_of":"2027-01-01","models":[
+        {"names":["eu.anthropic.claude-haiku-4-5-20251001-v1:0"],"prices":[{"bands":[{"input":1.1,"output":5.5}]}]},
+        {"names":["claude-opus-5"],"info":{"context_tokens":5}},
+        {"names":["local"],"prices":[{"bands":[{"input":0,"output":0}]}]}]}"#;
+    let catalog = Catalog::from_json(text).unwrap().over(Catalog::embedded());
+    assert_eq!(catalog.as_of(), "2027-01-01");
+    let micro = |id: &str| {
+        catalog
+            .price(id, None)
+            .map(|it| it.cost_micro_usd(&usage(1_000_000, 0)))
+    };
+    assert_eq!(
+        micro("eu.anthropic.claude-haiku-4-5-20251001-v1:0"),
+        Some(1_100_000)
+    );
+    assert_eq!(micro("claude-haiku-4-5"), Some(1_000_000));
+    assert_eq!(micro("claude-opus-5"), None);
+    assert_eq!(micro("local"), Some(0));
+    let seen = catalog
+        .models(None)
+        .filter(|it| it.names.iter().any(|name| name == "claude-opus-5"));
+    assert_eq!(seen.count(), 1);
+}
+
+#[test]
+fn a_batch_costs_its_share() {
+    let price = Catalog::embedded()
+        .price("claude-sonnet-5-5", None)
+        .unwrap();
+    let half = price.at_percent(50);
+    let tokens = usage(1_000_000, 100_000);
+    assert_eq!(
+        half.cost_micro_usd(&tokens) * 2,
+        price.cost_micro_usd(&tokens)
+    );
+}
+
+#[test]
+fn a_table_is_read_strictly_and_says_where() {
+    let refused = |model: &str| {
+        let text = format!(
+            "{{\"unit\":\"USD per million tokens\",\"as_of\":\"2026-01-01\",\"models\":[\n{model}\n]}}"
+        );
+        Catalog::from_json(&text).unwrap_err()
+    };
+    for (model, words) in [
+        (r#"{"names":[]}"#, "no names"),
+        (r#"{"names":["m","m"]}"#, "`m` stands there twice"),
+        (
+            r#"{"names":["m"]},{"names":["m"]}"#,
+            "`m` stands there twice",
+        ),
+        (
+            r#"{"names":["m"],"info":{"context_tokens":0}}"#,
+            "m: a number of tokens",
+        ),
+        (
+            r#"{"names":["m"],"info":{"batch_percent":101}}"#,
+            "m: `batch_percent`",
+        ),
+        (
+            r#"{"names":["m"],"info":{"thinking":["auto"]}}"#,
+            "`auto` is no way of thinking",
+        ),
+        (
+            r#"{"names":["m"],"info":{"effort":"most"}}"#,
+            "unknown variant `most`",
+        ),
+        (
+            r#"{"names":["m"],"info":{"retires":"soon"}}"#,
+            "`soon` is no day",
+        ),
+        (
+            r#"{"names":["m"],"info":{"context":5}}"#,
+            "unknown field `context`",
+        ),
+        (
+            r#"{"names":["m"],"prices":[{"from":"2026-1-1","bands":[]}]}"#,
+            "`2026-1-1` is no day",
+        ),
+    ] {
+        let error = refused(model);
+        assert!(error.contains(words), "{error}");
+    }
+    assert!(refused(r#"{"names":["m"],"info":{"context":5}}"#).contains("at line 2 column"));
 }
