@@ -5,6 +5,7 @@
 //! never did.
 
 mod resume;
+mod summary;
 
 use std::{
     fs::{File, OpenOptions},
@@ -24,6 +25,7 @@ use crate::{
 };
 
 pub(crate) use resume::replay;
+pub use summary::{Summary, Told, story, story_of, summary};
 
 /// The form of the lines.
 const FORMAT: u32 = 1;
