@@ -13,6 +13,7 @@ mod api;
 mod attacks;
 mod audit;
 mod budget;
+mod cache;
 mod calls;
 mod cell;
 #[path = "../common/mod.rs"]
@@ -30,6 +31,8 @@ mod nets;
 mod openai;
 mod policy;
 mod privacy;
+#[path = "../common/redis.rs"]
+mod redis;
 mod runs;
 #[path = "../attacks/searcher.rs"]
 mod searcher;

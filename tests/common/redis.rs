@@ -1,5 +1,7 @@
 //! A Redis server of a test's own, which ends with the test.
 
+#![allow(dead_code, reason = "each test uses its part")]
+
 use std::{
     io::{BufRead as _, BufReader},
     path::PathBuf,

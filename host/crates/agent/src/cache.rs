@@ -15,6 +15,7 @@ mod key;
 mod memory;
 #[cfg(feature = "cache-redis")]
 mod redis;
+mod search;
 mod shared_key;
 mod stats;
 mod store;
@@ -27,6 +28,7 @@ use std::{
 };
 
 use tokio::time::Instant;
+use toolcell::{LikelySecrets, Redaction};
 
 pub use entry::Entry;
 pub(crate) use flights::{Boarding, Flight, Flights, Waited};
@@ -34,6 +36,7 @@ pub(crate) use keep::refused;
 pub use key::{Key, left_out};
 #[cfg(feature = "cache-redis")]
 pub use redis::RedisUrl;
+use search::Search;
 pub use shared_key::SharedKey;
 pub use stats::Counts;
 use stats::Pending;
@@ -124,6 +127,9 @@ pub struct ResponseCache {
     tell: Tell,
     pending: Pending,
     pub(crate) flights: Flights,
+    pub(crate) search: Search,
+    /// What this process counted in all.
+    counted: Mutex<Counts>,
     /// When the store is tried again, after a failure.
     resting: Mutex<Option<Instant>>,
 }
@@ -161,6 +167,8 @@ impl ResponseCache {
             tell: Arc::new(|_| {}),
             pending: Pending::default(),
             flights: Flights::default(),
+            search: Search::default(),
+            counted: Mutex::default(),
             resting: Mutex::new(None),
         }
     }
@@ -178,6 +186,12 @@ impl ResponseCache {
     pub fn telling(mut self, tell: impl Fn(&str) + Send + Sync + 'static) -> Self {
         self.tell = Arc::new(tell);
         self
+    }
+
+    /// An answer that holds one of these secrets, or what looks like one, is not kept from now on: without it, it would be
+    /// another answer.
+    pub fn search(&self, redaction: &Redaction, likely: &LikelySecrets) {
+        self.search.set(redaction, likely);
     }
 
     /// Where answers are kept.
@@ -230,10 +244,16 @@ impl ResponseCache {
     }
 
     /// Counts, and stores the counts now and then.
-    pub(crate) async fn count(&self, change: impl FnOnce(&mut Counts)) {
+    pub(crate) async fn count(&self, change: impl Fn(&mut Counts)) {
+        change(&mut self.counted.lock().unwrap_or_else(PoisonError::into_inner));
         if self.pending.count(change) {
             self.flush().await;
         }
+    }
+
+    /// What was counted through this cache, which others of the same store have no part in.
+    pub fn counted(&self) -> Counts {
+        *self.counted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Stores what was counted. To be called when a process is done with its runs.

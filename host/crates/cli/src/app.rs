@@ -121,6 +121,7 @@ fn dispatch(verb: Verb) -> Outcome {
     match verb {
         Verb::Audit(verb) => verbs::audit::audit(verb),
         Verb::Budget(verb) => block_on(verbs::budget::budget(verb)),
+        Verb::Cache(verb) => block_on(verbs::cache::cache(verb)),
         Verb::Completions(arguments) => verbs::completions::completions(&arguments),
         Verb::Explain(arguments) => verbs::explain::explain(&arguments),
         Verb::Inspect(arguments) => verbs::inspect::inspect(&arguments),

@@ -1,6 +1,7 @@
 //! The command line, as clap reads it. Help texts live here and nowhere else.
 
 mod budget;
+mod cache;
 mod model;
 mod telemetry;
 
@@ -12,6 +13,7 @@ use clap::{
 use toolcell::{ConfinementLevel, Isolation};
 
 pub(crate) use budget::{BudgetOptions, BudgetVerb, Whose};
+pub(crate) use cache::{CacheOptions, CacheVerb, CacheWhich};
 pub(crate) use telemetry::TelemetryOptions;
 
 use crate::{
@@ -80,6 +82,9 @@ pub(crate) enum Verb {
     /// Show what was spent, and what is left
     #[command(subcommand)]
     Budget(BudgetVerb),
+    /// What was kept of models' answers, and what that saved
+    #[command(subcommand)]
+    Cache(CacheVerb),
     /// List the tools that the policy offers
     Tools(ToolsArgs),
     /// Check this machine and this installation
@@ -100,7 +105,14 @@ pub(crate) const GROUPS: &[(&str, &[&str])] = &[
     ("Secure", &["policy", "trust", "lock", "secret", "audit"]),
     (
         "Inspect",
-        &["budget", "tools", "doctor", "explain", "completions"],
+        &[
+            "budget",
+            "cache",
+            "tools",
+            "doctor",
+            "explain",
+            "completions",
+        ],
     ),
 ];
 
@@ -231,6 +243,8 @@ pub(crate) struct RunArgs {
     pub(crate) budget: BudgetOptions,
     #[command(flatten)]
     pub(crate) turns: ModelOptions,
+    #[command(flatten)]
+    pub(crate) cache: CacheOptions,
     #[command(flatten)]
     pub(crate) policy: PolicyOptions,
     #[command(flatten)]

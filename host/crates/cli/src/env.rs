@@ -19,6 +19,7 @@ pub(crate) const AUDIT: &str = "TOOLCELL_AUDIT";
 pub(crate) const REQUIRE_CONFINEMENT: &str = "TOOLCELL_REQUIRE_CONFINEMENT";
 pub(crate) const LOG: &str = "TOOLCELL_LOG";
 pub(crate) const MODEL: &str = "TOOLCELL_MODEL";
+pub(crate) const CACHE: &str = "TOOLCELL_CACHE";
 pub(crate) const STATE_DIR: &str = "TOOLCELL_STATE_DIR";
 pub(crate) const CACHE_DIR: &str = "TOOLCELL_CACHE_DIR";
 pub(crate) const CONFIG_DIR: &str = "TOOLCELL_CONFIG_DIR";
@@ -78,6 +79,7 @@ pub(crate) const ALL: &[Variable] = &[
         "`full` or `partial`, like --require-confinement",
     ),
     open(MODEL, "model of `run`, like --model"),
+    key(CACHE, "where answers of models are kept, like --cache"),
     open(
         LOG,
         "what is said on standard error, like -v: a level, or `toolcell=trace,h2=info`",
@@ -265,7 +267,8 @@ mod tests {
             assert!(ALL[..at].iter().all(|other| other.name != variable.name));
             let words = ["_KEY", "TOKEN", "_HEADERS"];
             let secret = words.iter().any(|word| variable.name.contains(word))
-                && variable.name != AWS_ACCESS_KEY_ID;
+                && variable.name != AWS_ACCESS_KEY_ID
+                || variable.name == CACHE;
             assert_eq!(variable.secret, secret, "{}", variable.name);
         }
     }

@@ -3,6 +3,7 @@
 mod app;
 mod args;
 mod budgets;
+mod caches;
 mod describe;
 mod dirs;
 mod env;

@@ -2,6 +2,7 @@
 
 mod anthropic;
 mod aws;
+mod cached;
 mod google;
 mod keys;
 mod openai;
@@ -10,7 +11,7 @@ mod scripted;
 use std::{path::Path, sync::Arc};
 
 use toolcell_agent::{
-    ModelProvider,
+    ModelProvider, ResponseCache,
     model::{Headers, ModelError, Resilient, Retry, Timeouts},
 };
 use toolcell_policy::{Layers, ModelApi, ModelSettings, ProviderSettings};
@@ -27,6 +28,7 @@ pub(crate) struct Models {
     settings: ModelSettings,
     providers: Vec<ProviderSettings>,
     keys: Keys,
+    cache: Option<Arc<ResponseCache>>,
 }
 
 impl Models {
@@ -36,6 +38,7 @@ impl Models {
             settings: layers.model(),
             providers: layers.providers(),
             keys: Keys::new(dirs),
+            cache: None,
         }
     }
 
@@ -47,7 +50,8 @@ impl Models {
     /// A model with everything around it. The layers stand in one order, the outermost last here: what speaks to a server,
     /// what asks it again, what asks another model instead, what keeps answers, what watches.
     pub(crate) async fn open(&self, spec: &str) -> Result<Arc<dyn ModelProvider>, Failure> {
-        self.resilient(spec).await
+        let model = self.resilient(spec).await?;
+        self.cached(spec, model)
     }
 
     /// One model that is asked again when that makes sense.

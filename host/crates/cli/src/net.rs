@@ -18,7 +18,11 @@ pub(crate) fn redaction() -> &'static Redaction {
 
 /// Makes the keys that the environment holds known, before anything is said.
 pub(crate) fn init() {
-    for variable in env::ALL.iter().filter(|variable| variable.secret) {
+    // Of the place of a cache a password alone is secret, which is made known where the place is read.
+    let keys = env::ALL
+        .iter()
+        .filter(|it| it.secret && it.name != env::CACHE);
+    for variable in keys {
         // What is too weak to be told from ordinary text is no key of any service.
         if let Some(key) = env::text(variable.name)
             && let Ok(secret) = Secret::new(key)

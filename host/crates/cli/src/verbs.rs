@@ -2,6 +2,7 @@
 
 pub(crate) mod audit;
 pub(crate) mod budget;
+pub(crate) mod cache;
 pub(crate) mod call;
 pub(crate) mod completions;
 pub(crate) mod demo;

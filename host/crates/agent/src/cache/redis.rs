@@ -72,6 +72,30 @@ impl RedisUrl {
         self.0.password().map(percent_decoded)
     }
 
+    /// The same with this password.
+    #[must_use]
+    pub fn with_password(mut self, password: &str) -> Self {
+        if self.0.scheme() == "redis+unix" {
+            let others: Vec<(String, String)> = self
+                .0
+                .query_pairs()
+                .filter(|(name, _)| name != "pass")
+                .map(|(name, value)| (name.into_owned(), value.into_owned()))
+                .collect();
+            let mut query = self.0.query_pairs_mut();
+            query
+                .clear()
+                .extend_pairs(others)
+                .append_pair("pass", password);
+            drop(query);
+        } else {
+            // It fails for a URL without a host only, which `parse` refuses. A percent sign would be taken for the
+            // beginning of an escape.
+            let _ = self.0.set_password(Some(&password.replace('%', "%25")));
+        }
+        self
+    }
+
     fn is_tls(&self) -> bool {
         self.0.scheme() == "rediss"
     }

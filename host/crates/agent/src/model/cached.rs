@@ -3,14 +3,12 @@
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
-use serde_json::Value;
-use toolcell::{LikelySecrets, Redaction};
 
 use super::{ModelError, ModelProvider, ModelSink, replay::replay};
 use crate::{
     Metrics, Price,
     cache::{Boarding, Entry, Flight, Key, ResponseCache, Waited, left_out, refused},
-    wire::{self, Block, ModelRequest, Reply},
+    wire::{self, ModelRequest, Reply},
 };
 
 /// Answers a request as an identical one was answered before, and asks a model for what it does not know. Identical
@@ -21,8 +19,6 @@ pub struct Cached<M> {
     /// Who answers: part of every key.
     answers: String,
     price: Option<Price>,
-    redaction: Redaction,
-    likely: LikelySecrets,
     metrics: Metrics,
 }
 
@@ -35,8 +31,6 @@ impl<M: ModelProvider> Cached<M> {
             model,
             cache,
             price: None,
-            redaction: Redaction::new(),
-            likely: LikelySecrets::default(),
             metrics: Metrics::none(),
         }
     }
@@ -45,15 +39,6 @@ impl<M: ModelProvider> Cached<M> {
     #[must_use]
     pub fn priced(mut self, price: Option<Price>) -> Self {
         self.price = price;
-        self
-    }
-
-    /// An answer that holds one of these secrets, or what looks like one, is not kept: without it, it would be another
-    /// answer.
-    #[must_use]
-    pub fn searching(mut self, redaction: &Redaction, likely: &LikelySecrets) -> Self {
-        self.redaction = redaction.clone();
-        self.likely = likely.clone();
         self
     }
 
@@ -115,7 +100,7 @@ impl<M: ModelProvider> Cached<M> {
             .stream(request, sink)
             .await
             .inspect_err(|_| flight.none())?;
-        if refused(&reply).is_some() || self.holds_a_secret(&reply) {
+        if refused(&reply).is_some() || self.cache.search.finds_in(&reply) {
             flight.none();
             self.count("not_kept", |it| &mut it.not_kept).await;
             return Ok(reply);
@@ -157,22 +142,6 @@ impl<M: ModelProvider> Cached<M> {
         }
     }
 
-    fn holds_a_secret(&self, reply: &Reply) -> bool {
-        let Ok(mut value) = serde_json::to_value(reply) else {
-            return true;
-        };
-        if self.redaction.json(&mut value) {
-            return true;
-        }
-        reply.content.iter().any(|block| match block {
-            Block::Text(block) => !self.likely.look(&mut block.text.clone()).is_empty(),
-            Block::ToolUse(call) => texts(&call.input)
-                .into_iter()
-                .any(|text| !self.likely.look(&mut text.to_owned()).is_empty()),
-            _ => false,
-        })
-    }
-
     async fn count(&self, word: &'static str, field: fn(&mut crate::cache::Counts) -> &mut u64) {
         self.metrics.cache_looked(word);
         self.cache
@@ -181,16 +150,6 @@ impl<M: ModelProvider> Cached<M> {
                 *field = field.saturating_add(1);
             })
             .await;
-    }
-}
-
-/// All texts of a value.
-fn texts(value: &Value) -> Vec<&str> {
-    match value {
-        Value::String(text) => vec![text],
-        Value::Array(values) => values.iter().flat_map(texts).collect(),
-        Value::Object(fields) => fields.values().flat_map(texts).collect(),
-        _ => Vec::new(),
     }
 }
 

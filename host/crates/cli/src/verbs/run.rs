@@ -8,16 +8,18 @@ use std::{
 
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
-use toolcell::{CallId, ErrorKind};
+use toolcell::{CallId, ErrorKind, Sink};
 use toolcell_agent::{
     Agent, AgentBuilder, AgentError, RunContext, RunOutcome, RunReport, TranscriptError,
     budget::{BudgetKind, Period},
+    cache::Counts,
 };
 
+use super::cache;
 use crate::{
     app::Outcome,
     args::RunArgs,
-    budgets,
+    budgets, caches,
     dirs::{self, Dirs},
     env, exit,
     failure::{Failure, without_number},
@@ -71,7 +73,8 @@ pub(crate) async fn run(arguments: RunArgs) -> Outcome {
     let in_force = policies::load(&arguments.policy, &dirs)?;
     telemetry::start(&arguments.telemetry, &in_force, &dirs).await?;
     let settings = in_force.layers.model();
-    let models = Models::new(&in_force.layers, &dirs);
+    let cache = caches::for_run(&in_force, &dirs, arguments.cache.cache.as_deref()).await?;
+    let models = Models::new(&in_force.layers, &dirs).caching(cache.clone());
     let spec = models.chosen(arguments.model.as_deref());
     let model = models.open(spec).await?;
     let turns = Turns::new(&arguments.turns, &settings)?;
@@ -79,6 +82,9 @@ pub(crate) async fn run(arguments: RunArgs) -> Outcome {
     let place = place(&arguments, &dirs)?;
     let host = hosts::open(&in_force, &dirs, arguments.workers).await?;
     hosts::note_if_empty(&host);
+    if let Some(cache) = &cache {
+        cache.search(&host.on_the_way_to(Sink::Cache), host.likely_secrets());
+    }
     let mut builder = AgentBuilder::new(Arc::new(host), model)
         .budget(budgets::of_run(&in_force.layers, &arguments.budget)?)
         .metrics(telemetry::metrics())
@@ -107,10 +113,12 @@ pub(crate) async fn run(arguments: RunArgs) -> Outcome {
     )
     .await;
     timeline.close();
+    let counted = caches::counted(cache.as_deref()).await;
     let asked = Asked {
         arguments: &arguments,
         spec,
         turns: &turns,
+        cache: counted.as_ref(),
     };
     finish(&asked, &place, &in_force.audit, &timeline, began)
 }
@@ -155,6 +163,8 @@ struct Asked<'a> {
     arguments: &'a RunArgs,
     spec: &'a str,
     turns: &'a Turns,
+    /// What the cache of answers was good for, where there is one.
+    cache: Option<&'a Counts>,
 }
 
 /// Tells how it ended.
@@ -166,7 +176,10 @@ fn finish(
     ended: Result<RunReport, Failure>,
 ) -> Outcome {
     let Asked {
-        arguments, spec, ..
+        arguments,
+        spec,
+        cache,
+        ..
     } = asked;
     let resume = || resume_hint(arguments, spec, place);
     let report = ended.map_err(|failure| Failure {
@@ -180,12 +193,13 @@ fn finish(
         "calls": timeline.called().iter().map(|called| called.to_json()).collect::<Vec<_>>(),
         "transcript": place.transcript.display().to_string(),
         "audit": audit.display().to_string(),
+        "cache": cache,
     });
     // Where nothing came about, the error alone says everything.
     let failed = matches!(report.outcome, RunOutcome::Failed { .. });
     let anything = !failed || report.spent.turns > 0;
     if anything && !output::json() && !arguments.events {
-        summary(&report, place, audit, timeline);
+        summary(&report, place, audit, timeline, *cache);
     }
     if report.outcome == RunOutcome::Finished {
         match asked.turns.structured(&report.text) {
@@ -253,7 +267,13 @@ fn outcome_failure(kind: ErrorKind, outcome: &RunOutcome, resume: Option<String>
     Failure { help, ..failure }
 }
 
-fn summary(report: &RunReport, place: &Place, audit: &Path, timeline: &Timeline) {
+fn summary(
+    report: &RunReport,
+    place: &Place,
+    audit: &Path,
+    timeline: &Timeline,
+    cache: Option<&Counts>,
+) {
     let spent = &report.spent;
     let calls = timeline.called();
     let refused = calls
@@ -272,6 +292,15 @@ fn summary(report: &RunReport, place: &Place, audit: &Path, timeline: &Timeline)
     }
     if let Some(cost) = spent.cost_micro_usd.filter(|cost| *cost > 0) {
         facts.push(BudgetKind::Cost.show(cost));
+    }
+    if let Some(counts) = cache.filter(|it| it.hits > 0 || it.shared > 0) {
+        let turns =
+            usize::try_from(counts.hits.saturating_add(counts.shared)).unwrap_or(usize::MAX);
+        let saved = cache::saved(counts);
+        facts.push(format!(
+            "{} from the cache, which saved {saved}",
+            style::count(turns, "turn")
+        ));
     }
     facts.push(style::duration(spent.time_ms.saturating_mul(1000)));
     let ended = match report.outcome.code() {

@@ -331,6 +331,10 @@ proptest! {
         let encoded: String = url::form_urlencoded::byte_serialize(password.as_bytes()).collect();
         let url = RedisUrl::parse(&format!("redis://u:{}@h:1/2", encoded.replace('+', "%20"))).unwrap();
         prop_assert_eq!(url.password(), Some(password.clone()));
+        for bare in ["redis://u@h:1/2", "redis+unix:///s?db=1"] {
+            let given = RedisUrl::parse(bare).unwrap().with_password(&password);
+            prop_assert_eq!(given.password(), Some(password.clone()));
+        }
         let shown = format!("{url} {url:?}");
         prop_assert!(!shown.contains(&password) && !shown.contains(&encoded));
     }

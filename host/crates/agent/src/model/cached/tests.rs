@@ -8,7 +8,7 @@ use std::{
 
 use serde_json::{Map, json};
 use tokio::sync::Notify;
-use toolcell::{Secret, TenantId};
+use toolcell::{LikelySecrets, Redaction, Secret, TenantId};
 
 use super::*;
 use crate::{
@@ -16,7 +16,7 @@ use crate::{
     cache::{CacheRules, Counts, Store},
     model::ModelEvent,
     testing::{reply, tool_use},
-    wire::{Message, StopReason, TurnOptions},
+    wire::{Block, Message, StopReason, TurnOptions},
 };
 
 /// A model that answers as told and counts how often it was asked. It waits until it may answer, where it is told to.
@@ -290,16 +290,27 @@ async fn an_answer_that_holds_a_secret_is_not_kept() {
         move |_| Ok(reply(StopReason::EndTurn, vec![Block::text(text.as_str())]))
     };
     let cache = usual();
+    cache.search(&redaction, &LikelySecrets::default());
     for (text, times) in [(VALUE, 2), ("nothing", 1)] {
-        let Asked { model, asked } = in_front(&cache, says(text));
-        let model = model.searching(&redaction, &LikelySecrets::default());
+        let model = in_front(&cache, says(text));
         for _ in 0..2 {
-            model.stream(&request(text), &|_| {}).await.unwrap();
+            model.ask(&request(text)).await.unwrap();
         }
-        assert_eq!(asked.load(Ordering::SeqCst), times, "{text}");
+        assert_eq!(model.times(), times, "{text}");
     }
-    // Without the search it would have been: the test sees what it looks for.
-    let model = in_front(&cache, says(VALUE));
+    let hidden = in_front(&cache, |_| {
+        let input = json!({ "deep": [{ VALUE: 1 }] });
+        Ok(reply(
+            StopReason::ToolUse,
+            vec![tool_use("t1", "read", input)],
+        ))
+    });
+    for _ in 0..2 {
+        hidden.ask(&request("in an input")).await.unwrap();
+    }
+    assert_eq!(hidden.times(), 2);
+    // Without the search it would have been kept: the test sees what it looks for.
+    let model = in_front(&usual(), says(VALUE));
     for _ in 0..2 {
         model.ask(&request("unsearched")).await.unwrap();
     }
