@@ -7,7 +7,7 @@ use toolcell_agent::{Catalog, ModelProvider, ResponseCache, model::Cached};
 use toolcell_policy::ProviderSettings;
 
 use super::{Models, parts};
-use crate::{budgets, env, failure::Failure};
+use crate::{budgets, env, failure::Failure, telemetry};
 
 impl Models {
     /// The same, whose models' answers are kept there.
@@ -31,7 +31,10 @@ impl Models {
         let server = server(&self.named(name)?);
         let today = budgets::day(budgets::unix_ms());
         let price = Catalog::embedded().price(model.id(), Some(&today));
-        Ok(Arc::new(Cached::new(model, &server, cache).priced(price)))
+        let cached = Cached::new(model, &server, cache)
+            .priced(price)
+            .metrics(telemetry::metrics());
+        Ok(Arc::new(cached))
     }
 }
 
