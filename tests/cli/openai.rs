@@ -164,7 +164,8 @@ fn ran(
     ]);
     let cell = Cell::new()
         .env(variables[0], "sk-test-not-shown")
-        .env(variables[1], &format!("{}{path}", server.url));
+        .env(variables[1], &format!("{}{path}", server.url))
+        .env("OPENAI_ORG_ID", "org-1");
     let shown = cell.run(&[RUN, &["--model", model]].concat()).exits(0);
     assert!(
         shown.stdout.contains("Done.") || shown.stderr.contains("Done."),
@@ -264,6 +265,11 @@ fn a_server_is_asked_as_its_api_wants_it() {
         asked[0]
             .head
             .contains("authorization: bearer sk-test-not-shown"),
+        "{}",
+        asked[0].head
+    );
+    assert!(
+        asked[0].head.contains("openai-organization: org-1"),
         "{}",
         asked[0].head
     );

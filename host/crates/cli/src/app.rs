@@ -131,7 +131,7 @@ fn dispatch(verb: Verb) -> Outcome {
         Verb::Call(arguments) => block_on(verbs::call::call(arguments)),
         Verb::Demo(arguments) => block_on(verbs::demo::demo(arguments)),
         Verb::Doctor => block_on(verbs::doctor::doctor()),
-        Verb::Run(arguments) => block_on(verbs::run::run(arguments)),
+        Verb::Run(arguments) => block_on(verbs::run::run(*arguments)),
         Verb::Secret(verb) => block_on(verbs::secret::secret(verb)),
         Verb::Serve(arguments) => block_on(verbs::serve::serve(arguments)),
         Verb::Tools(arguments) => block_on(verbs::tools::tools(arguments)),

@@ -59,7 +59,7 @@ pub(crate) enum Verb {
     /// Watch an agent work with real tools, and be refused
     Demo(DemoArgs),
     /// Let an agent work on a task
-    Run(RunArgs),
+    Run(Box<RunArgs>),
     /// Call one tool
     Call(CallArgs),
     /// Offer the tools to a client of the Model Context Protocol

@@ -37,6 +37,8 @@ pub(crate) const ANTHROPIC_BASE_URL: &str = "ANTHROPIC_BASE_URL";
 pub(crate) const ANTHROPIC_CUSTOM_HEADERS: &str = "ANTHROPIC_CUSTOM_HEADERS";
 pub(crate) const OPENAI_API_KEY: &str = "OPENAI_API_KEY";
 pub(crate) const OPENAI_BASE_URL: &str = "OPENAI_BASE_URL";
+pub(crate) const OPENAI_ORG_ID: &str = "OPENAI_ORG_ID";
+pub(crate) const OPENAI_PROJECT_ID: &str = "OPENAI_PROJECT_ID";
 pub(crate) const AWS_BEARER_TOKEN_BEDROCK: &str = "AWS_BEARER_TOKEN_BEDROCK";
 pub(crate) const ANTHROPIC_AWS_API_KEY: &str = "ANTHROPIC_AWS_API_KEY";
 pub(crate) const AWS_ACCESS_KEY_ID: &str = "AWS_ACCESS_KEY_ID";
@@ -124,6 +126,14 @@ pub(crate) const ALL: &[Variable] = &[
     open(
         OPENAI_BASE_URL,
         "where the API of OpenAI is (default https://api.openai.com/v1)",
+    ),
+    open(
+        OPENAI_ORG_ID,
+        "the organisation that requests to OpenAI count for",
+    ),
+    open(
+        OPENAI_PROJECT_ID,
+        "the project that requests to OpenAI count for",
     ),
     key(
         AWS_BEARER_TOKEN_BEDROCK,

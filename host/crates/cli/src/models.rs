@@ -42,6 +42,11 @@ impl Models {
         }
     }
 
+    /// What the policy says of how models are asked.
+    pub(crate) fn settings(&self) -> &ModelSettings {
+        &self.settings
+    }
+
     /// The model of a run: that of the flag or the environment, else that of the policy, else the usual one.
     pub(crate) fn chosen<'a>(&'a self, asked: Option<&'a str>) -> &'a str {
         asked.or(self.settings.name.as_deref()).unwrap_or(DEFAULT)

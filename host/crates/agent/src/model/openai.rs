@@ -19,7 +19,7 @@ use serde_json::{Map, Value};
 use url::Url;
 
 use super::{
-    Account, ApiKey, ModelError, ModelEvent, ModelProvider, ModelSink, Timeouts,
+    Account, ApiKey, ListedModel, ModelError, ModelEvent, ModelProvider, ModelSink, Timeouts,
     http::{Ask, Http, endpoint, redact, stream_error},
 };
 use crate::{
@@ -96,7 +96,8 @@ pub struct OpenAi {
     config: OpenAiConfig,
     lacks: Lacks,
     http: Http,
-    url: Url,
+    turns: Url,
+    models: Url,
     headers: HeaderMap,
     /// What is taken out of every error.
     hide: Vec<ApiKey>,
@@ -121,7 +122,8 @@ impl OpenAi {
         Ok(Self {
             lacks: config.lacks.clone().unwrap_or_else(usual),
             http: Http::new(config.timeouts)?,
-            url: endpoint(&config.base_url, "/chat/completions", config.allow_http)?,
+            turns: endpoint(&config.base_url, "/chat/completions", config.allow_http)?,
+            models: endpoint(&config.base_url, "/models", config.allow_http)?,
             headers: headers(&config)?,
             hide: hidden(&config),
             config,
@@ -147,12 +149,34 @@ impl OpenAi {
     fn request(&self, body: &Map<String, Value>, accept: &'static str) -> Ask<'_> {
         Ask {
             method: Method::POST,
-            url: self.url.clone(),
+            url: self.turns.clone(),
             headers: self.headers.clone(),
             body: serde_json::to_vec(body).unwrap_or_default(),
             accept,
             hide: &self.hide,
         }
+    }
+
+    /// The models that the server offers to this key, in its order.
+    ///
+    /// # Errors
+    /// [`ModelError`], as for a turn.
+    pub async fn models(&self) -> Result<Vec<ListedModel>, ModelError> {
+        #[derive(serde::Deserialize)]
+        struct Page {
+            data: Vec<ListedModel>,
+        }
+        let ask = Ask {
+            method: Method::GET,
+            url: self.models.clone(),
+            headers: self.headers.clone(),
+            body: Vec::new(),
+            accept: "application/json",
+            hide: &self.hide,
+        };
+        let page: Page = serde_json::from_value(self.http.json(ask).await?)
+            .map_err(|error| ModelError::Protocol(format!("no list of models: {error}")))?;
+        Ok(page.data)
     }
 
     /// Asks for the answer in one piece.
@@ -229,7 +253,7 @@ impl ModelProvider for OpenAi {
 
     fn account(&self) -> Account {
         Account {
-            place: self.url.origin().ascii_serialization(),
+            place: self.turns.origin().ascii_serialization(),
             payer: self
                 .config
                 .api_key

@@ -27,7 +27,8 @@ impl Models {
             return Err(keys::none(provider, &format!("{}:{model}", provider.name)));
         }
         let mut config = OpenAiConfig::new(model, None);
-        config.headers.clone_from(&provider.headers);
+        config.headers = accounts(provider);
+        config.headers.extend(provider.headers.iter().cloned());
         match (found, provider.auth) {
             (Some(found), Some(KeyHeader::XApiKey)) => {
                 config
@@ -53,6 +54,19 @@ impl Models {
         let opened = OpenAi::new(config).map_err(|error| unusable(&error, provider))?;
         Ok(Arc::new(opened))
     }
+}
+
+/// Whom requests count for, where the place is the one of the variables.
+fn accounts(provider: &ProviderSettings) -> Vec<(String, String)> {
+    if provider.url.is_some() {
+        return Vec::new();
+    }
+    let named = [
+        ("openai-organization", env::OPENAI_ORG_ID),
+        ("openai-project", env::OPENAI_PROJECT_ID),
+    ];
+    let value = |(header, name): (&str, &str)| Some((header.to_owned(), env::text(name)?));
+    named.into_iter().filter_map(value).collect()
 }
 
 #[cfg(test)]

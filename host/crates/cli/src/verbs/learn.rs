@@ -13,7 +13,7 @@ use toolcell_policy::{Access, Layer, Layers, Learned, Manifest, Policy, Watched}
 use super::{call, run};
 use crate::{
     app::Outcome,
-    args::LearnArgs,
+    args::{LearnArgs, ModelOptions},
     dirs::Dirs,
     exit,
     failure::Failure,
@@ -23,6 +23,7 @@ use crate::{
     policies::{self, InForce},
     style::{self, paint},
     timeline::{Show, Timeline},
+    turns::Turns,
 };
 
 /// A package that is watched.
@@ -183,7 +184,8 @@ async fn work(
     let model = models
         .open(models.chosen(arguments.model.as_deref()))
         .await?;
-    let agent = AgentBuilder::new(Arc::new(host), model);
+    let turns = Turns::new(&ModelOptions::default(), models.settings())?;
+    let agent = turns.of(AgentBuilder::new(Arc::new(host), model));
     let agent = agent.build().map_err(run::failed)?;
     let timeline = Timeline::new(Show::Silent);
     let context = RunContext {

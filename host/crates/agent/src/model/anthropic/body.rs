@@ -1,6 +1,7 @@
 //! The body of a Messages request, for every API that takes one.
 
 mod marks;
+mod shape;
 
 use serde_json::{Map, Value, json};
 
@@ -153,6 +154,7 @@ fn output_config(options: &TurnOptions) -> Option<Value> {
         config.insert("effort".into(), effort.name().into());
     }
     if let Some(OutputFormat { schema, .. }) = &options.format {
+        let schema = shape::simplified(schema);
         let format = json!({ "type": "json_schema", "schema": schema });
         config.insert("format".into(), format);
     }

@@ -155,6 +155,34 @@ async fn a_server_without_streams_is_asked_for_the_whole_answer() {
     assert_eq!(sent(&server).get("stream_options"), None);
 }
 
+#[tokio::test]
+async fn the_models_of_a_server_are_listed() {
+    let json = "content-type: application/json\r\n";
+    let list = json!({ "object": "list", "data": [{ "id": "gpt-6", "object": "model", "owned_by": "openai" }] });
+    let server = Server::with(vec![plain(200, json, &list.to_string())]).await;
+    let models = OpenAi::new(config(&server.url))
+        .unwrap()
+        .models()
+        .await
+        .unwrap();
+    assert_eq!(models[0].id, "gpt-6");
+    let seen = server.requests.lock().unwrap()[0].clone();
+    assert!(
+        seen.head.starts_with("GET /v1/models HTTP/1.1\r\n"),
+        "{}",
+        seen.head
+    );
+    assert_eq!(seen.header("authorization"), Some("Bearer sk-very-secret"));
+
+    let server = Server::with(vec![plain(200, json, "{}")]).await;
+    let error = OpenAi::new(config(&server.url))
+        .unwrap()
+        .models()
+        .await
+        .unwrap_err();
+    assert!(error.to_string().contains("no list of models"), "{error}");
+}
+
 /// An answer of a server, and what its user is told.
 #[tokio::test]
 async fn errors_are_told_as_the_server_tells_them() {

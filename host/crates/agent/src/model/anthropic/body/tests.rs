@@ -81,9 +81,10 @@ fn options_are_said_in_the_words_of_the_api() {
         body["thinking"],
         json!({ "type": "enabled", "budget_tokens": 2048 })
     );
+    let closed = json!({ "type": "object", "properties": {}, "additionalProperties": false });
     assert_eq!(
         body["output_config"],
-        json!({ "effort": "xhigh", "format": { "type": "json_schema", "schema": { "type": "object" } } })
+        json!({ "effort": "xhigh", "format": { "type": "json_schema", "schema": closed } })
     );
     assert_eq!(body["stop_sequences"], json!(["END"]));
 }
