@@ -2,6 +2,7 @@
 
 mod budget;
 mod cache;
+mod care;
 mod model;
 mod telemetry;
 
@@ -14,6 +15,7 @@ use toolcell::{ConfinementLevel, Isolation};
 
 pub(crate) use budget::{BudgetOptions, BudgetVerb, Whose};
 pub(crate) use cache::{CacheOptions, CacheVerb, CacheWhich};
+pub(crate) use care::CareOptions;
 pub(crate) use telemetry::TelemetryOptions;
 
 use crate::{
@@ -240,11 +242,13 @@ pub(crate) struct RunArgs {
     #[arg(long, conflicts_with = "json")]
     pub(crate) events: bool,
     #[command(flatten)]
-    pub(crate) budget: BudgetOptions,
-    #[command(flatten)]
     pub(crate) turns: ModelOptions,
     #[command(flatten)]
     pub(crate) cache: CacheOptions,
+    #[command(flatten)]
+    pub(crate) care: CareOptions,
+    #[command(flatten)]
+    pub(crate) budget: BudgetOptions,
     #[command(flatten)]
     pub(crate) policy: PolicyOptions,
     #[command(flatten)]

@@ -3,6 +3,7 @@
 mod anthropic;
 mod aws;
 mod cached;
+mod care;
 mod google;
 mod keys;
 mod openai;
@@ -12,11 +13,11 @@ use std::{path::Path, sync::Arc};
 
 use toolcell_agent::{
     ModelProvider, ResponseCache,
-    model::{Headers, ModelError, Resilient, Retry, Timeouts},
+    model::{Fallback, Headers, Lanes, ModelError, Resilient, Timeouts},
 };
 use toolcell_policy::{Layers, ModelApi, ModelSettings, ProviderSettings};
 
-use crate::{dirs::Dirs, failure::Failure};
+use crate::{args::CareOptions, dirs::Dirs, failure::Failure};
 pub(crate) use keys::Keys;
 pub(crate) use scripted::scripted;
 
@@ -29,13 +30,16 @@ pub(crate) struct Models {
     providers: Vec<ProviderSettings>,
     keys: Keys,
     cache: Option<Arc<ResponseCache>>,
+    lanes: Lanes,
 }
 
 impl Models {
     /// Reads no key yet.
     pub(crate) fn new(layers: &Layers, dirs: &Dirs) -> Self {
+        let settings = layers.model();
         Self {
-            settings: layers.model(),
+            lanes: care::lanes(&settings.care),
+            settings,
             providers: layers.providers(),
             keys: Keys::new(dirs),
             cache: None,
@@ -47,6 +51,13 @@ impl Models {
         &self.settings
     }
 
+    /// The same, asked as carefully as the command line says.
+    pub(crate) fn careful(mut self, flags: &CareOptions) -> Result<Self, Failure> {
+        self.settings.care = care::with_flags(self.settings.care, flags)?;
+        self.lanes = care::lanes(&self.settings.care);
+        Ok(self)
+    }
+
     /// The model of a run: that of the flag or the environment, else that of the policy, else the usual one.
     pub(crate) fn chosen<'a>(&'a self, asked: Option<&'a str>) -> &'a str {
         asked.or(self.settings.name.as_deref()).unwrap_or(DEFAULT)
@@ -55,17 +66,27 @@ impl Models {
     /// A model with everything around it. The layers stand in one order, the outermost last here: what speaks to a server,
     /// what asks it again, what asks another model instead, what keeps answers, what watches.
     pub(crate) async fn open(&self, spec: &str) -> Result<Arc<dyn ModelProvider>, Failure> {
-        let model = self.resilient(spec).await?;
-        self.cached(spec, model)
+        let mut others = self.settings.care.fallback.clone();
+        others.retain(|other| other != spec);
+        let first = self.resilient(spec, !others.is_empty()).await?;
+        let mut models = Vec::new();
+        for (left, other) in (0..others.len()).rev().zip(&others) {
+            models.push(self.resilient(other, left > 0).await?);
+        }
+        self.cached(spec, Arc::new(Fallback::new(first, models)))
     }
 
-    /// One model that is asked again when that makes sense.
-    async fn resilient(&self, spec: &str) -> Result<Arc<dyn ModelProvider>, Failure> {
+    /// One model that is asked with care. While its server fails, it is waited for only where no other model is left.
+    async fn resilient(&self, spec: &str, others: bool) -> Result<Arc<dyn ModelProvider>, Failure> {
         let provider = self.provider(spec).await?;
         if provider.is_free() {
             return Ok(provider);
         }
-        Ok(Arc::new(Resilient::new(provider, Retry::default())))
+        let model = Resilient::shared(provider, care::retry(&self.settings.care), &self.lanes);
+        Ok(match others {
+            true => Arc::new(model.with_others()),
+            false => Arc::new(model),
+        })
     }
 
     /// What speaks to a model's server, with nothing around it.
@@ -119,7 +140,7 @@ impl Models {
 
     /// How long models may take.
     fn timeouts(&self) -> Timeouts {
-        Timeouts::default()
+        care::timeouts(&self.settings.care)
     }
 }
 

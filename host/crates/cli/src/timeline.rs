@@ -1,7 +1,10 @@
 //! A run as people watch it: the model's text as it comes, and a line for each tool call.
 
+mod asked_again;
+
 use std::{
     collections::HashMap,
+    io::{self, IsTerminal},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -10,7 +13,6 @@ use toolcell::{CallEvent, Denial, ErrorKind, text::escape_control};
 use toolcell_agent::{AgentEvent, AgentSink, budget::Left, context::MissReason};
 
 use crate::{
-    failure::without_number,
     output,
     style::{self, paint},
 };
@@ -54,6 +56,8 @@ impl Called {
 #[derive(Clone)]
 pub(crate) struct Timeline {
     show: Show,
+    /// Whether a turn's text is shown only when the turn is whole. What a program reads cannot be taken back.
+    holds: bool,
     state: Arc<Mutex<State>>,
 }
 
@@ -66,28 +70,17 @@ struct State {
     left: Vec<Left>,
     /// Why the model was asked again, the last time.
     retried_after: Option<String>,
+    /// The text of the turn under way, where it is shown when the turn is whole.
+    held: String,
     /// Whether the last text did not end its line.
     open_line: bool,
-}
-
-impl State {
-    /// Why the model is asked again. The error that ends the run is told once, at its end; while waiting, only a new one
-    /// is news.
-    fn retry_reason(&mut self, error: String) -> String {
-        let told = self.retried_after.as_deref() == Some(&*error);
-        let why = match told {
-            true => String::new(),
-            false => format!(": {}", style::one_line(&without_number(&error), 200)),
-        };
-        self.retried_after = Some(error);
-        why
-    }
 }
 
 impl Timeline {
     pub(crate) fn new(show: Show) -> Self {
         Self {
             show,
+            holds: !io::stdout().is_terminal(),
             state: Arc::default(),
         }
     }
@@ -108,9 +101,11 @@ impl Timeline {
         self.state().left.clone()
     }
 
-    /// Ends a line of text that is still open.
+    /// Shows what was held, and ends a line of text that is still open.
     pub(crate) fn close(&self) {
-        self.close_line(&mut self.state());
+        let mut state = self.state();
+        self.release(&mut state);
+        self.close_line(&mut state);
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -128,18 +123,9 @@ impl Timeline {
         let mut state = self.state();
         match event {
             AgentEvent::Text { text } => self.text(&mut state, &text),
-            AgentEvent::ModelRetry {
-                attempt,
-                delay_ms,
-                error,
-                discarded,
-            } => {
-                let why = state.retry_reason(error);
-                let delay = style::duration(delay_ms.saturating_mul(1000));
-                let again = if discarded { ", from the start" } else { "" };
-                let line = format!("  … attempt {attempt} in {delay}{again}{why}");
-                self.line(&mut state, &paint(style::NOTE, line));
-            }
+            event @ (AgentEvent::ModelRetry { .. }
+            | AgentEvent::ModelWaiting { .. }
+            | AgentEvent::ModelFallback { .. }) => self.asked_again(&mut state, event),
             AgentEvent::ToolCallStart { call_id, input, .. } => {
                 state.inputs.insert(call_id, input);
             }
@@ -192,13 +178,20 @@ impl Timeline {
                 state.called.push(called);
             }
             AgentEvent::Usage { left, .. } => self.turn_ended(&mut state, left),
-            AgentEvent::Done { .. } => self.close_line(&mut state),
+            AgentEvent::Done { .. } => {
+                self.release(&mut state);
+                self.close_line(&mut state);
+            }
             _ => {}
         }
     }
 
     fn text(&self, state: &mut State, text: &str) {
         if !matches!(self.show, Show::Human | Show::Story) {
+            return;
+        }
+        if self.holds {
+            state.held.push_str(text);
             return;
         }
         // A model may write anything, and what it writes must not steer the terminal.
@@ -219,7 +212,17 @@ impl Timeline {
 
     fn turn_ended(&self, state: &mut State, left: Vec<Left>) {
         state.left = left;
+        self.release(state);
         self.close_line(state);
+    }
+
+    /// Shows the text that was held.
+    fn release(&self, state: &mut State) {
+        let held = std::mem::take(&mut state.held);
+        if !held.is_empty() {
+            output::piece(&output::safe_lines(&held));
+            state.open_line = !held.ends_with('\n');
+        }
     }
 
     fn close_line(&self, state: &mut State) {

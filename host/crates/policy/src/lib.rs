@@ -105,9 +105,9 @@ pub use policy::{
 };
 pub use policy::{
     CallGrant, Clock, EFFORTS, EnvGrant, FileGrant, Isolation, MAX_CA_FILES, MAX_EXPECTATIONS,
-    MAX_HEADER_FORMAT_BYTES, MAX_OAUTH_SCOPES, MAX_OUTPUT_TOKENS, MAX_POLICY_BYTES,
-    MAX_POLICY_TOOLS, MAX_REDIRECTS, MAX_SECRETS, ModelSettings, ModelThinking, ModelToolChoice,
-    NetGrant, Origin, Policy, Random, ScratchGrant, ToolPolicy,
+    MAX_FALLBACKS, MAX_HEADER_FORMAT_BYTES, MAX_OAUTH_SCOPES, MAX_OUTPUT_TOKENS, MAX_POLICY_BYTES,
+    MAX_POLICY_TOOLS, MAX_REDIRECTS, MAX_SECRETS, ModelCare, ModelSettings, ModelThinking,
+    ModelToolChoice, NetGrant, Origin, Policy, Random, ScratchGrant, ToolPolicy,
 };
 pub use policy::{
     KeyHeader, MAX_PROVIDER_HEADERS, MAX_PROVIDERS, ModelApi, PROVIDER_LACKS, ProviderSettings,

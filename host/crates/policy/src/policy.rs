@@ -33,7 +33,10 @@ pub use settings::{
     MAX_TELEMETRY_HOSTS, RETENTION_AGE, RETENTION_BYTES, Retention, RetentionSettings,
     TelemetryHeader, TelemetrySettings, format_age, parse_age, parse_collector, parse_listen,
 };
-pub use settings::{EFFORTS, MAX_OUTPUT_TOKENS, ModelSettings, ModelThinking, ModelToolChoice};
+pub use settings::{
+    EFFORTS, MAX_FALLBACKS, MAX_OUTPUT_TOKENS, ModelCare, ModelSettings, ModelThinking,
+    ModelToolChoice,
+};
 pub use settings::{
     KeyHeader, MAX_PROVIDER_HEADERS, MAX_PROVIDERS, ModelApi, PROVIDER_LACKS, ProviderSettings,
 };

@@ -74,7 +74,9 @@ pub(crate) async fn run(arguments: RunArgs) -> Outcome {
     telemetry::start(&arguments.telemetry, &in_force, &dirs).await?;
     let settings = in_force.layers.model();
     let cache = caches::for_run(&in_force, &dirs, arguments.cache.cache.as_deref()).await?;
-    let models = Models::new(&in_force.layers, &dirs).caching(cache.clone());
+    let models = Models::new(&in_force.layers, &dirs)
+        .caching(cache.clone())
+        .careful(&arguments.care)?;
     let spec = models.chosen(arguments.model.as_deref());
     let model = models.open(spec).await?;
     let turns = Turns::new(&arguments.turns, &settings)?;

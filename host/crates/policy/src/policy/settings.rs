@@ -21,7 +21,10 @@ use crate::{
 pub use budget::{BudgetBound, BudgetBounds, BudgetKey, BudgetPeriod, format_usd, parse_usd};
 pub(crate) use budget::{BudgetSettings, BudgetTable};
 pub use cache::{CACHE_BYTES, CacheSettings, CacheStore, MAX_CACHE_TTL};
-pub use model::{EFFORTS, MAX_OUTPUT_TOKENS, ModelSettings, ModelThinking, ModelToolChoice};
+pub use model::{
+    EFFORTS, MAX_FALLBACKS, MAX_OUTPUT_TOKENS, ModelCare, ModelSettings, ModelThinking,
+    ModelToolChoice,
+};
 pub(crate) use privacy::PrivacySettings;
 pub use privacy::{MAX_PERSONAL_KINDS, Scrub, Sink};
 pub(crate) use provider::Providers;

@@ -1,5 +1,6 @@
 //! Reads `[model]`.
 
+mod care;
 mod words;
 
 use std::str::FromStr;
@@ -11,6 +12,7 @@ use crate::{
     reader::{Entry, Reader, shown},
 };
 
+pub use care::{MAX_FALLBACKS, ModelCare};
 pub use words::{ModelThinking, ModelToolChoice};
 
 /// The longest answer of one turn that can be asked for, in tokens.
@@ -34,6 +36,8 @@ pub struct ModelSettings {
     pub parallel_tools: Option<bool>,
     /// Whether and which tools the model may ask for.
     pub tool_choice: Option<ModelToolChoice>,
+    /// How carefully models are asked.
+    pub care: ModelCare,
     /// Where the table stands.
     pub rule: Option<Rule>,
 }
@@ -52,7 +56,8 @@ impl SettingsTable for ModelSettings {
     const KEY: &'static str = "model";
 
     fn read(reader: &mut Reader<'_>, entry: &Entry<'_>) -> Option<Self> {
-        let section = reader.section(entry.node, &entry.path, &KEYS)?;
+        let keys = [&KEYS[..], &care::KEYS].concat();
+        let section = reader.section(entry.node, &entry.path, &keys)?;
         Some(Self {
             name: section.get("use").and_then(|entry| name(reader, &entry)),
             max_tokens: section
@@ -72,6 +77,7 @@ impl SettingsTable for ModelSettings {
             tool_choice: section
                 .get("tool_choice")
                 .and_then(|entry| tool_choice(reader, &entry)),
+            care: care::read(reader, &section),
             rule: Some(reader.rule(&entry.key_span, &entry.path)),
         })
     }
@@ -102,6 +108,7 @@ impl SettingsTable for ModelSettings {
         if let Some(choice) = &self.tool_choice {
             table.insert("tool_choice".to_owned(), choice.to_string().into());
         }
+        care::print(&self.care, &mut table);
         table
     }
 }
