@@ -238,6 +238,13 @@ impl Lacks {
             list.0.remove(&Lack::MaxCompletionTokens);
             return Some(list);
         }
+        // What a server misses it does not lack.
+        if ["must be passed back", "missing"]
+            .iter()
+            .any(|words| complaint.contains(words))
+        {
+            return None;
+        }
         let lack = Lack::ALL.into_iter().find(|lack| {
             !self.has(*lack)
                 && lack.signs().iter().any(|sign| complaint.contains(sign))
@@ -399,6 +406,11 @@ mod tests {
         for (status, message, body) in [
             (400, "stream_options?", json!({})),
             (429, "stream_options?", json!({ "stream_options": {} })),
+            (
+                400,
+                "The stream_options must be passed back",
+                json!({ "stream_options": {} }),
+            ),
             (
                 400,
                 "the prompt is too long",

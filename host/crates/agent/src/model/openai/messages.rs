@@ -14,6 +14,8 @@ pub(super) struct Chat<'a> {
     lacks: &'a Lacks,
     names: &'a Names,
     said: Vec<Value>,
+    /// Whether reasoning goes back: then every message of the model has the field, or the server refuses them all.
+    reasons: bool,
     /// Instructions that wait for the first message of the user, where there is no role for them.
     waiting: Option<String>,
 }
@@ -29,6 +31,7 @@ pub(super) fn messages(
         lacks,
         names,
         said: Vec::new(),
+        reasons: !lacks.has(Lack::ReasoningContent) && request.messages.iter().any(reasons),
         waiting: None,
     };
     if let Some(text) = system {
@@ -127,8 +130,8 @@ impl Chat<'_> {
                 _ => None,
             })
             .collect();
-        let reasoning = self.reasoning(message);
-        if text.is_empty() && calls.is_empty() && reasoning.is_empty() {
+        let reasoning: String = message.content.iter().filter_map(own_reasoning).collect();
+        if text.is_empty() && calls.is_empty() && !(self.reasons && !reasoning.is_empty()) {
             return;
         }
         said.insert("role".to_owned(), "assistant".into());
@@ -137,7 +140,7 @@ impl Chat<'_> {
             _ => text.into(),
         };
         said.insert("content".to_owned(), content);
-        if !reasoning.is_empty() {
+        if self.reasons {
             said.insert("reasoning_content".to_owned(), reasoning.into());
         }
         if !calls.is_empty() {
@@ -161,20 +164,6 @@ impl Chat<'_> {
             }
         }
         said
-    }
-
-    /// The reasoning that came in the field `reasoning_content`: servers that send it there want it back.
-    fn reasoning(&self, message: &Message) -> String {
-        if self.lacks.has(Lack::ReasoningContent) {
-            return String::new();
-        }
-        let own = message.content.iter().filter_map(|block| match block {
-            Block::Other(block) if block.get(OWN) == Some(&"reasoning_content".into()) => {
-                block.get("thinking")?.as_str()
-            }
-            _ => None,
-        });
-        own.collect()
     }
 
     fn call_id(&self, id: &str) -> String {
@@ -225,6 +214,23 @@ impl Chat<'_> {
             Source::Url(url) => text_part(&format!("[a document at {url}]")),
             Source::Other => text_part("[a document that is stored elsewhere is left out]"),
         }
+    }
+}
+
+fn reasons(message: &Message) -> bool {
+    message
+        .content
+        .iter()
+        .any(|block| own_reasoning(block).is_some())
+}
+
+/// Reasoning that came in the field `reasoning_content`: servers that send it there want it back.
+fn own_reasoning(block: &Block) -> Option<&str> {
+    match block {
+        Block::Other(block) if block.get(OWN) == Some(&"reasoning_content".into()) => {
+            block.get("thinking")?.as_str()
+        }
+        _ => None,
     }
 }
 

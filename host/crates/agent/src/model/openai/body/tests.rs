@@ -193,6 +193,10 @@ fn reasoning_goes_back_to_the_server_that_shows_it() {
         said(turn("reasoning_content"), &[])[0]["reasoning_content"],
         "hm"
     );
+    // Where one message has it, a server may insist on it in all of them.
+    let mut both = turn("reasoning_content");
+    both.push(Message::assistant(vec![Block::text("of another model")]));
+    assert_eq!(said(both, &[])[1]["reasoning_content"], "");
     for (field, lacks) in [
         ("reasoning", &[][..]),
         ("reasoning_content", &[Lack::ReasoningContent]),
