@@ -131,7 +131,8 @@ impl Chat<'_> {
             })
             .collect();
         let reasoning: String = message.content.iter().filter_map(own_reasoning).collect();
-        if text.is_empty() && calls.is_empty() && !(self.reasons && !reasoning.is_empty()) {
+        let thought = self.reasons && !reasoning.is_empty();
+        if text.is_empty() && calls.is_empty() && !thought {
             return;
         }
         said.insert("role".to_owned(), "assistant".into());
