@@ -15,6 +15,7 @@ mod audit;
 mod budget;
 mod cache;
 mod calls;
+mod care;
 mod cell;
 #[path = "../common/mod.rs"]
 mod common;

@@ -49,3 +49,8 @@ struct Guide;
 #[cfg(doctest)]
 #[doc = include_str!("../../../../docs/budgets.md")]
 struct Budgets;
+
+/// Runs the examples of the guide to models that fail.
+#[cfg(doctest)]
+#[doc = include_str!("../../../../docs/resilience.md")]
+struct Resilience;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
-use super::{ModelError, ModelProvider, ModelSink, replay::replay};
+use super::{Account, ModelError, ModelProvider, ModelSink, replay::replay};
 use crate::{
     Metrics, Price,
     cache::{Boarding, Entry, Flight, Key, ResponseCache, Waited, left_out, refused},
@@ -164,6 +164,14 @@ impl<M: ModelProvider> ModelProvider for Cached<M> {
 
     fn is_free(&self) -> bool {
         self.model.is_free()
+    }
+
+    fn account(&self) -> Account {
+        self.model.account()
+    }
+
+    fn others(&self) -> Vec<String> {
+        self.model.others()
     }
 
     fn stream<'a>(
