@@ -78,4 +78,17 @@ mod tests {
         let words = Lack::ALL.map(Lack::name);
         assert_eq!(toolcell_policy::PROVIDER_LACKS, words);
     }
+
+    #[test]
+    fn the_guide_explains_every_word() {
+        let guide = include_str!("../../../../../docs/models.md");
+        let rows: Vec<&str> = guide
+            .lines()
+            .filter(|line| line.starts_with("| `"))
+            .collect();
+        for lack in Lack::ALL {
+            let word = format!("`{}`", lack.name());
+            assert!(rows.iter().any(|row| row.contains(&word)), "{word}");
+        }
+    }
 }
