@@ -10,7 +10,7 @@ fn doctor_reports_what_it_finds() {
     let shown = cell.run(&["doctor"]).exits(0);
     for says in [
         "wasmtime 48.",
-        "calc, fetch, files, github, http, search, time",
+        "calc, fetch, files, github, http, memory, search, time",
         "ANTHROPIC_API_KEY is set",
         "[DIR]/state",
     ] {

@@ -19,6 +19,7 @@ mod care;
 mod cell;
 #[path = "../common/mod.rs"]
 mod common;
+mod context;
 mod demo;
 #[path = "../common/exposition.rs"]
 mod exposition;

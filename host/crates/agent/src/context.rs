@@ -1,14 +1,16 @@
 //! What a model is told, and how much of it.
 //!
-//! A conversation grows with every turn, and everything of it is sent again. So long results are cut ([`results`]), the
-//! server is told which beginnings to keep in its prompt cache ([`CachePlan`](crate::wire::CachePlan)), and what no longer fits gives way in few
-//! large steps ([`Compaction`]). All of it is pure: [`Run`](crate::Run) holds the state, and its driver asks the model and
+//! A conversation grows with every turn, and everything of it is sent again. So long results are cut, the server is told
+//! which beginnings to keep in its prompt cache ([`CachePlan`](crate::wire::CachePlan)), and what no longer fits gives way
+//! in few large steps ([`Compaction`]). All of it is pure: [`Run`](crate::Run) holds the state, and its driver asks the model and
 //! writes the transcript, which keeps everything that is left out here.
 
 mod breakpoints;
 mod cache;
 mod compact;
 pub(crate) mod estimate;
+mod knowledge;
+mod memory;
 mod report;
 mod results;
 mod rules;
@@ -21,6 +23,8 @@ use crate::{machine::ToolOutput, wire::ToolUse};
 pub use cache::{CacheMiss, MissReason};
 pub use compact::{Compaction, Summary};
 pub use estimate::estimate;
+pub use knowledge::{KNOWLEDGE_LIMITS, Knowledge, KnowledgeError, KnowledgeLimits};
+pub use memory::{MAX_MEMORY_ENTRIES, MEMORY_PATH, memory_prompt};
 pub use report::ContextReport;
 pub use results::Cut;
 pub use rules::{ContextRules, DEFAULT_CACHE_MIN_TOKENS, DEFAULT_WINDOW};

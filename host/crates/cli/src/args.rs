@@ -3,6 +3,7 @@
 mod budget;
 mod cache;
 mod care;
+mod context;
 mod model;
 mod telemetry;
 
@@ -16,6 +17,7 @@ use toolcell::{ConfinementLevel, Isolation};
 pub(crate) use budget::{BudgetOptions, BudgetVerb, Whose};
 pub(crate) use cache::{CacheOptions, CacheVerb, CacheWhich};
 pub(crate) use care::CareOptions;
+pub(crate) use context::{CacheTime, ContextOptions};
 pub(crate) use telemetry::TelemetryOptions;
 
 use crate::{
@@ -249,6 +251,8 @@ pub(crate) struct RunArgs {
     pub(crate) care: CareOptions,
     #[command(flatten)]
     pub(crate) budget: BudgetOptions,
+    #[command(flatten)]
+    pub(crate) context: ContextOptions,
     #[command(flatten)]
     pub(crate) policy: PolicyOptions,
     #[command(flatten)]

@@ -4,6 +4,7 @@ mod app;
 mod args;
 mod budgets;
 mod caches;
+mod context;
 mod describe;
 mod dirs;
 mod env;

@@ -113,14 +113,23 @@ impl Timeline {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn hear(&self, event: AgentEvent) {
-        if self.show == Show::Events {
-            match serde_json::to_value(&event) {
-                Ok(value) => output::value(value),
-                Err(error) => output::note(format!("an event is no JSON: {error}")),
-            }
+    /// The event as a line of JSON, where that is what is shown.
+    fn as_json(&self, event: &AgentEvent) {
+        if self.show != Show::Events {
+            return;
         }
+        match serde_json::to_value(event) {
+            Ok(value) => output::value(value),
+            Err(error) => output::note(format!("an event is no JSON: {error}")),
+        }
+    }
+
+    fn hear(&self, event: AgentEvent) {
+        self.as_json(&event);
         let mut state = self.state();
+        if let Some(line) = context_line(&event) {
+            self.line(&mut state, &paint(style::DIM, line));
+        }
         match event {
             AgentEvent::Text { text } => self.text(&mut state, &text),
             event @ (AgentEvent::ModelRetry { .. }
@@ -147,13 +156,6 @@ impl Timeline {
             AgentEvent::LikelySecret { likely, .. } => {
                 let line = format!("  the model's text holds {likely}");
                 self.line(&mut state, &paint(style::NOTE, line));
-            }
-            event @ (AgentEvent::Compacted { .. }
-            | AgentEvent::CacheMiss { .. }
-            | AgentEvent::ResultCut { .. }) => {
-                if let Some(line) = context_line(&event) {
-                    self.line(&mut state, &paint(style::DIM, line));
-                }
             }
             AgentEvent::ToolCallEnd {
                 call_id,

@@ -7,10 +7,10 @@ mod wording;
 use std::sync::Arc;
 
 use crate::{
-    CacheSettings, Effect, EgressPolicy, Layer, Limits, LockedPackage, Manifest, ModelSettings,
-    Origin, Policy, Problem, ProviderSettings, RetentionSettings, Rule, Scrub, SharedLimits, Sink,
-    TelemetrySettings, UnknownSecrets,
-    policy::{PrivacySettings, Settings, ToolPolicy},
+    CacheSettings, ContextSettings, Effect, EgressPolicy, Layer, Limits, LockedPackage, Manifest,
+    ModelSettings, Origin, Policy, Problem, ProviderSettings, RetentionSettings, Rule, Scrub,
+    SharedLimits, Sink, TelemetrySettings, UnknownSecrets,
+    policy::{PrivacySettings, Settings, ToolPolicy, memory},
     secrets::{DEFAULT_ARGUMENTS, DEFAULT_COMBINE},
 };
 
@@ -42,6 +42,34 @@ impl Layers {
         policy.set_layer(layer);
         let at = self.list.partition_point(|(other, _)| *other <= layer);
         self.list.insert(at, (layer, Arc::new(policy)));
+        self
+    }
+
+    /// Lends a directory to the model as its memory for this session: every file that lists tools lists `builtin:memory`
+    /// too, with this directory and nothing else. Where no file lists tools, it is the only one.
+    #[must_use]
+    pub fn with_memory(mut self, directory: &str) -> Self {
+        let rule = Rule::unwritten("--memory");
+        let tool = Arc::new(memory::tool(directory, None, &rule));
+        let lists = |policy: &Policy| !policy.tools.is_empty();
+        if !self.list.iter().any(|(_, policy)| lists(policy)) {
+            // An empty file is always one.
+            let Ok(empty) = Policy::parse("--memory", "") else {
+                return self;
+            };
+            self = self.with(Layer::Session, empty);
+            if let Some((_, policy)) = self.list.last_mut() {
+                Arc::make_mut(policy)
+                    .tools
+                    .push((memory::NAME.to_owned(), tool));
+            }
+            return self;
+        }
+        for (_, policy) in self.list.iter_mut().filter(|(_, policy)| lists(policy)) {
+            let tools = &mut Arc::make_mut(policy).tools;
+            tools.retain(|(name, _)| name != memory::NAME);
+            tools.push((memory::NAME.to_owned(), Arc::clone(&tool)));
+        }
         self
     }
 
@@ -204,6 +232,11 @@ impl Layers {
     /// widen nothing.
     pub fn model(&self) -> ModelSettings {
         self.nearest(|settings| settings.model.as_ref())
+    }
+
+    /// How runs use the context of their models, as [`model`](Self::model) is decided.
+    pub fn context(&self) -> ContextSettings {
+        self.nearest(|settings| settings.context.as_ref())
     }
 
     /// What is done about personal data in a sink: the highest file may choose any word, and every file below only a

@@ -99,9 +99,10 @@ pub use manifest::{
 pub use net::{Endpoint, HostPattern, Method, NetScope, PathPattern, Scheme};
 pub use policy::{BudgetBound, BudgetBounds, BudgetKey, BudgetPeriod, format_usd, parse_usd};
 pub use policy::{
-    CACHE_BYTES, CacheSettings, CacheStore, MAX_CACHE_TTL, MAX_TELEMETRY_HEADERS,
-    MAX_TELEMETRY_HOSTS, RETENTION_AGE, RETENTION_BYTES, Retention, RetentionSettings,
-    TelemetryHeader, TelemetrySettings, format_age, parse_age, parse_collector, parse_listen,
+    CACHE_BYTES, CacheSettings, CacheStore, ContextSettings, KEEP_TURNS, MAX_CACHE_TTL,
+    MAX_KNOWLEDGE, MAX_TELEMETRY_HEADERS, MAX_TELEMETRY_HOSTS, PromptCache, RESULT_TOKENS,
+    RETENTION_AGE, RETENTION_BYTES, Retention, RetentionSettings, TelemetryHeader,
+    TelemetrySettings, WINDOW_TOKENS, format_age, parse_age, parse_collector, parse_listen,
 };
 pub use policy::{
     CallGrant, Clock, EFFORTS, EnvGrant, FileGrant, Isolation, MAX_CA_FILES, MAX_EXPECTATIONS,

@@ -4,6 +4,7 @@ mod egress;
 mod files;
 mod labels;
 mod limits;
+pub(crate) mod memory;
 mod parse;
 mod print;
 mod secret;
@@ -32,6 +33,9 @@ pub use settings::{
     CACHE_BYTES, CacheSettings, CacheStore, MAX_CACHE_TTL, MAX_TELEMETRY_HEADERS,
     MAX_TELEMETRY_HOSTS, RETENTION_AGE, RETENTION_BYTES, Retention, RetentionSettings,
     TelemetryHeader, TelemetrySettings, format_age, parse_age, parse_collector, parse_listen,
+};
+pub use settings::{
+    ContextSettings, KEEP_TURNS, MAX_KNOWLEDGE, PromptCache, RESULT_TOKENS, WINDOW_TOKENS,
 };
 pub use settings::{
     EFFORTS, MAX_FALLBACKS, MAX_OUTPUT_TOKENS, ModelCare, ModelSettings, ModelThinking,
@@ -281,6 +285,9 @@ impl Policy {
         }
         if let Some(cache) = &mut self.settings.cache {
             cache.set_base(&base);
+        }
+        if let Some(context) = &mut self.settings.context {
+            context.base = Some(base.clone());
         }
         if let Some(retention) = &mut self.settings.retention {
             retention.base = Some(base.clone());

@@ -61,7 +61,11 @@ impl Agent {
             .chain(numbered)
             .find(|name| !taken(name));
         ContextRules {
-            window: rules.window.or(info.context_tokens),
+            window: rules
+                .window
+                .or(info.context_tokens)
+                // Recorded turns fill no context, and they are replayed as they were.
+                .or((self.model.provider() == "scripted").then_some(u64::MAX)),
             cache_min_tokens: rules.cache_min_tokens.or(info.cache_min_tokens),
             cache: rules
                 .cache

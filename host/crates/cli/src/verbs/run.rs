@@ -20,6 +20,7 @@ use crate::{
     app::Outcome,
     args::RunArgs,
     budgets, caches,
+    context::Told,
     dirs::{self, Dirs},
     env, exit,
     failure::{Failure, without_number},
@@ -70,7 +71,8 @@ pub(crate) async fn run(arguments: RunArgs) -> Outcome {
         output::stream_events();
     }
     let dirs = Dirs::find()?;
-    let in_force = policies::load(&arguments.policy, &dirs)?;
+    let mut in_force = policies::load(&arguments.policy, &dirs)?;
+    let told = Told::prepare(&arguments.context, &mut in_force.layers)?;
     telemetry::start(&arguments.telemetry, &in_force, &dirs).await?;
     let settings = in_force.layers.model();
     let cache = caches::for_run(&in_force, &dirs, arguments.cache.cache.as_deref()).await?;
@@ -87,6 +89,7 @@ pub(crate) async fn run(arguments: RunArgs) -> Outcome {
     if let Some(cache) = &cache {
         cache.search(&host.on_the_way_to(Sink::Cache), host.likely_secrets());
     }
+    let told = told.granted_by(&host);
     let mut builder = AgentBuilder::new(Arc::new(host), model)
         .budget(budgets::of_run(&in_force.layers, &arguments.budget)?)
         .metrics(telemetry::metrics())
@@ -95,9 +98,8 @@ pub(crate) async fn run(arguments: RunArgs) -> Outcome {
         builder = builder.shared_budgets(shared);
     }
     builder = turns.of(builder);
-    if let Some(system) = &arguments.system {
-        builder = builder.system(text_or_file(system)?);
-    }
+    let system = arguments.system.as_deref().map(text_or_file).transpose()?;
+    builder = told.of(builder, system, task.is_some())?;
     let agent = builder.build().map_err(failed)?;
     let show = match (arguments.events, output::json()) {
         (true, _) => Show::Events,
@@ -340,6 +342,9 @@ fn resume_hint(arguments: &RunArgs, spec: &str, place: &Place) -> Option<String>
     }
     for word in arguments.turns.words() {
         command.push_str(&format!(" {}", quoted(&word)));
+    }
+    if let Some(memory) = &arguments.context.memory {
+        command.push_str(&format!(" --memory {}", file(memory)));
     }
     if !place.usual {
         command.push_str(&format!(" --transcript {}", file(&place.transcript)));

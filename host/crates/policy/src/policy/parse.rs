@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{
     MAX_EXPECTATIONS, MAX_POLICY_BYTES, MAX_POLICY_TOOLS, Policy, SecretsTable, ToolPolicy, egress,
-    limits, settings, tool,
+    limits, memory, settings, tool,
 };
 use crate::{
     Expectation, FileKind, Limits, Problems, SharedLimits,
@@ -80,10 +80,39 @@ fn read(reader: &mut Reader<'_>, source: &Source, text: &str) -> Option<Policy> 
     if let Some(entry) = root.get("tool") {
         policy.tools = tools(reader, &entry);
     }
+    if let Some(entry) = root.get("context") {
+        memory(reader, &entry, &mut policy);
+    }
     if let Some(entry) = root.get("expect") {
         policy.expectations = expectations(reader, &entry);
     }
     Some(policy)
+}
+
+/// `[context] memory` lists a tool like any other, so the same rules hold for it.
+fn memory(reader: &mut Reader<'_>, entry: &Entry<'_>, policy: &mut Policy) {
+    let settings = policy.settings.context.as_ref();
+    let Some(directory) = settings.and_then(|context| context.memory.clone()) else {
+        return;
+    };
+    let section = reader.any_section(entry.node, &entry.path);
+    let Some(entry) = section.and_then(|section| section.get("memory")) else {
+        return;
+    };
+    if policy.tool(memory::NAME).is_some() {
+        reader.report(
+            entry.key_span.clone(),
+            format!(
+                "`{}` makes the tool `memory`, and `tool.memory` is there as well",
+                entry.path
+            ),
+            "remove one of them",
+        );
+        return;
+    }
+    let rule = reader.rule(&entry.key_span, &entry.path);
+    let tool = memory::tool(&directory, None, &rule);
+    policy.tools.push((memory::NAME.to_owned(), Arc::new(tool)));
 }
 
 fn defaults(reader: &mut Reader<'_>, entry: &Entry<'_>, policy: &mut Policy) {

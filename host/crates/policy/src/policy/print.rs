@@ -1,7 +1,8 @@
 //! Writes `toolcell.toml`.
 
 use super::{
-    Clock, FileGrant, Policy, Random, ToolApproval, ToolPolicy, egress, labels, secret, settings,
+    Clock, FileGrant, Policy, Random, ToolApproval, ToolPolicy, egress, labels, memory, secret,
+    settings,
 };
 use crate::{
     Effect, expect,
@@ -38,9 +39,13 @@ pub(super) fn policy(policy: &Policy) -> String {
         audit.insert("path".to_owned(), path.clone().into());
     }
     put_table(&mut root, "audit", audit);
+    // The table that makes it says it already.
+    let context = policy.settings.context.as_ref();
+    let made = context.is_some_and(|context| context.memory.is_some());
     let tools = policy
         .tools
         .iter()
+        .filter(|(name, _)| !(made && name == memory::NAME))
         .map(|(name, it)| (name.clone(), tool(it).into()))
         .collect();
     put_table(&mut root, "tool", tools);

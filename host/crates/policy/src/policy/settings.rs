@@ -6,6 +6,7 @@
 
 mod budget;
 mod cache;
+mod context;
 mod model;
 mod privacy;
 mod provider;
@@ -21,6 +22,9 @@ use crate::{
 pub use budget::{BudgetBound, BudgetBounds, BudgetKey, BudgetPeriod, format_usd, parse_usd};
 pub(crate) use budget::{BudgetSettings, BudgetTable};
 pub use cache::{CACHE_BYTES, CacheSettings, CacheStore, MAX_CACHE_TTL};
+pub use context::{
+    ContextSettings, KEEP_TURNS, MAX_KNOWLEDGE, PromptCache, RESULT_TOKENS, WINDOW_TOKENS,
+};
 pub use model::{
     EFFORTS, MAX_FALLBACKS, MAX_OUTPUT_TOKENS, ModelCare, ModelSettings, ModelThinking,
     ModelToolChoice,
@@ -55,6 +59,7 @@ trait SettingsTable: Sized {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Settings {
     pub(crate) model: Option<ModelSettings>,
+    pub(crate) context: Option<ContextSettings>,
     pub(crate) providers: Option<Providers>,
     pub(crate) cache: Option<CacheSettings>,
     pub(crate) retention: Option<RetentionSettings>,
@@ -80,6 +85,7 @@ pub(crate) const SHARED: &str = Providers::KEY;
 /// The names of the tables.
 pub(super) const KEYS: &[&str] = &[
     ModelSettings::KEY,
+    ContextSettings::KEY,
     Providers::KEY,
     CacheSettings::KEY,
     RetentionSettings::KEY,
@@ -91,6 +97,7 @@ pub(super) const KEYS: &[&str] = &[
 pub(super) fn read(reader: &mut Reader<'_>, root: &Section<'_>) -> Settings {
     Settings {
         model: table(reader, root),
+        context: table(reader, root),
         providers: table(reader, root),
         cache: table(reader, root),
         retention: table(reader, root),
@@ -111,6 +118,7 @@ fn above(reader: &Reader<'_>, root: &Section<'_>) -> Vec<(&'static str, Rule)> {
 
 pub(super) fn print(settings: &Settings, root: &mut Table) {
     put(root, settings.model.as_ref());
+    put(root, settings.context.as_ref());
     put(root, settings.providers.as_ref());
     put(root, settings.cache.as_ref());
     put(root, settings.retention.as_ref());
