@@ -3,14 +3,19 @@
 CARGO ?= cargo
 NEXTEST := $(shell $(CARGO) nextest --version >/dev/null 2>&1 && echo yes)
 PYTHON ?= python3
+APT := { test "$$(id -u)" = 0 && apt-get update -qq && RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends redis-server; } >/dev/null 2>&1
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## install the pinned toolchain and the wasm target
 	@rustup show active-toolchain >/dev/null 2>&1 || rustup toolchain install
 	@rustup target list --installed | grep -qx wasm32-wasip2 || rustup target add wasm32-wasip2
+
+setup-redis: ## install redis-server for the tests that need it (on Debian, as root), or say that it is missing
+	@test "$$TOOLCELL_TEST_REDIS" = off || command -v redis-server >/dev/null || $(APT) || \
+	  { echo "The tests of the shared cache need redis-server: install the package redis-server, or set TOOLCELL_TEST_REDIS=off."; exit 1; }
 
 build: setup ## build the command line (target/debug/toolcell)
 	$(CARGO) build --locked -p toolcell-cli
@@ -22,7 +27,7 @@ guests: setup ## build the built-in tools and the test guests alone
 demo: build ## watch an agent work with real tools, and be refused
 	@$(TARGET)/debug/toolcell demo
 
-test: setup test-rust test-guest-tools test-mcp ## run every test
+test: setup setup-redis test-rust test-guest-tools test-mcp ## run every test
 	@echo "All test suites passed."
 
 test-rust:
@@ -83,4 +88,4 @@ deny: ## check advisories, licences and sources (needs cargo-deny)
 
 ci: lint test docs ## what CI runs
 
-.PHONY: help setup build guests demo test test-rust test-guest-tools test-mcp test-fast lint fmt docs bench fuzz soak deny ci
+.PHONY: help setup setup-redis build guests demo test test-rust test-guest-tools test-mcp test-fast lint fmt docs bench fuzz soak deny ci

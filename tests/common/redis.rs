@@ -82,7 +82,7 @@ fn spawn(dir: &TempDir, arguments: &[String]) -> (Child, BufReader<ChildStdout>)
     let mut child = match command.spawn() {
         Ok(child) => child,
         Err(error) => panic!(
-            "redis-server cannot be started ({error}): install the package redis-server (`make setup` does), \
+            "redis-server cannot be started ({error}): install the package redis-server (`make setup-redis` does), \
              or set TOOLCELL_TEST_REDIS=off to leave its tests out"
         ),
     };
