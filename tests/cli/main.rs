@@ -35,6 +35,7 @@ mod policy;
 mod privacy;
 #[path = "../common/redis.rs"]
 mod redis;
+mod retention;
 mod runs;
 #[path = "../attacks/searcher.rs"]
 mod searcher;

@@ -1,6 +1,10 @@
 //! A Redis server of a test's own, which ends with the test.
 
-#![allow(dead_code, reason = "each test uses its part")]
+#![allow(
+    dead_code,
+    clippy::panic,
+    reason = "each test uses its part, and a test that fails may panic"
+)]
 
 use std::{
     io::{BufRead as _, BufReader},

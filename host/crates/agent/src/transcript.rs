@@ -10,6 +10,7 @@ mod summary;
 use std::{
     fs::{File, OpenOptions},
     io::{self, Read, Seek, SeekFrom, Write},
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
 
@@ -290,6 +291,11 @@ impl Transcript {
 
     fn locked(self) -> Result<Self, TranscriptError> {
         match self.file.try_lock() {
+            // Whoever held it may have removed it.
+            Ok(()) if self.io(self.file.metadata())?.nlink() == 0 => Err(TranscriptError::Io {
+                path: self.path,
+                source: io::ErrorKind::NotFound.into(),
+            }),
             Ok(()) => Ok(self),
             Err(std::fs::TryLockError::WouldBlock) => {
                 Err(TranscriptError::Locked { path: self.path })

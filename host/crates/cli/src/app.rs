@@ -132,6 +132,7 @@ fn dispatch(verb: Verb) -> Outcome {
         Verb::Demo(arguments) => block_on(verbs::demo::demo(arguments)),
         Verb::Doctor => block_on(verbs::doctor::doctor()),
         Verb::Run(arguments) => block_on(verbs::run::run(*arguments)),
+        Verb::Runs(verb) => block_on(async { verbs::runs::runs(verb) }),
         Verb::Secret(verb) => block_on(verbs::secret::secret(verb)),
         Verb::Serve(arguments) => block_on(verbs::serve::serve(arguments)),
         Verb::Tools(arguments) => block_on(verbs::tools::tools(arguments)),

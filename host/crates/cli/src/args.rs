@@ -5,6 +5,7 @@ mod cache;
 mod care;
 mod context;
 mod model;
+mod runs;
 mod telemetry;
 
 use std::path::PathBuf;
@@ -18,6 +19,7 @@ pub(crate) use budget::{BudgetOptions, BudgetVerb, Whose};
 pub(crate) use cache::{CacheOptions, CacheVerb, CacheWhich};
 pub(crate) use care::CareOptions;
 pub(crate) use context::{CacheTime, ContextOptions};
+pub(crate) use runs::{ArchiveArgs, PruneArgs, RunsVerb};
 pub(crate) use telemetry::TelemetryOptions;
 
 use crate::{
@@ -86,6 +88,9 @@ pub(crate) enum Verb {
     /// Show what was spent, and what is left
     #[command(subcommand)]
     Budget(BudgetVerb),
+    /// List, show, archive and remove the runs that were kept
+    #[command(subcommand)]
+    Runs(RunsVerb),
     /// What was kept of models' answers, and what that saved
     #[command(subcommand)]
     Cache(CacheVerb),
@@ -110,6 +115,7 @@ pub(crate) const GROUPS: &[(&str, &[&str])] = &[
     (
         "Inspect",
         &[
+            "runs",
             "budget",
             "cache",
             "tools",

@@ -1,6 +1,7 @@
 //! The command line of toolcell: the only crate that prints, prompts, reads the environment or exits.
 
 mod app;
+mod archive;
 mod args;
 mod budgets;
 mod caches;
@@ -25,6 +26,7 @@ mod process;
 mod prompt;
 #[cfg(test)]
 mod reference;
+mod retention;
 mod stores;
 mod style;
 mod telemetry;

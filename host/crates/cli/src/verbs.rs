@@ -13,6 +13,7 @@ pub(crate) mod learn;
 pub(crate) mod lock;
 pub(crate) mod policy;
 pub(crate) mod run;
+pub(crate) mod runs;
 pub(crate) mod secret;
 pub(crate) mod serve;
 pub(crate) mod tools;

@@ -84,6 +84,7 @@ pub(crate) async fn run(arguments: RunArgs) -> Outcome {
     let turns = Turns::new(&arguments.turns, &settings)?;
     let task = arguments.task.as_deref().map(task_text).transpose()?;
     let place = place(&arguments, &dirs)?;
+    super::runs::tidy(&dirs, &in_force);
     let host = hosts::open(&in_force, &dirs, arguments.workers).await?;
     hosts::note_if_empty(&host);
     if let Some(cache) = &cache {

@@ -38,8 +38,6 @@ impl Retention {
 pub struct RetentionSettings {
     /// Transcripts of runs.
     pub runs: Retention,
-    /// Older parts of the audit log.
-    pub audit: Retention,
     /// Answers of models, beside what `[cache]` says.
     pub cache: Retention,
     /// Archived runs.
@@ -56,7 +54,7 @@ impl SettingsTable for RetentionSettings {
     const KEY: &'static str = "retention";
 
     fn read(reader: &mut Reader<'_>, entry: &Entry<'_>) -> Option<Self> {
-        let keys = ["runs", "audit", "cache", "archive"];
+        let keys = ["runs", "cache", "archive"];
         let section = reader.section(entry.node, &entry.path, &keys)?;
         let kept = |reader: &mut Reader<'_>, key, more: &[&str]| {
             section
@@ -66,7 +64,6 @@ impl SettingsTable for RetentionSettings {
         };
         Some(Self {
             runs: kept(reader, "runs", &[]),
-            audit: kept(reader, "audit", &[]),
             cache: kept(reader, "cache", &[]),
             archive: kept(reader, "archive", &["path"]),
             archive_path: section.get("archive").and_then(|it| path(reader, &it)),
@@ -93,7 +90,6 @@ impl SettingsTable for RetentionSettings {
             }
         };
         put("runs", &self.runs, None);
-        put("audit", &self.audit, None);
         put("cache", &self.cache, None);
         put("archive", &self.archive, self.archive_path.as_ref());
         table
@@ -178,7 +174,7 @@ mod tests {
 
     #[test]
     fn the_table_comes_back_as_it_was_written() {
-        let text = "[retention]\nruns = { age = \"30d\", size = \"1GiB\" }\naudit = { size = \"64MiB\" }\n\
+        let text = "[retention]\nruns = { age = \"30d\", size = \"1GiB\" }\n\
                     archive = { path = \"./archive\", age = \"365d\" }\ncache = { age = \"12h\" }\n";
         let policy = Policy::from_toml(text).unwrap().with_base("/etc/own");
         let printed = policy.to_toml();
@@ -186,11 +182,10 @@ mod tests {
         let settings = Layers::from(policy).retention();
         assert_eq!(settings.runs.age, Some(DAY * 30));
         assert_eq!(settings.runs.size, Some(1 << 30));
-        assert_eq!(settings.audit.age, None);
         assert_eq!(settings.cache.age, Some(DAY / 2));
         assert_eq!(settings.archive_path.as_deref(), Some("./archive"));
         assert_eq!(settings.base.as_deref(), Some("/etc/own"));
-        assert!(settings.audit.size.is_some() && !settings.archive.is_unbounded());
+        assert!(!settings.archive.is_unbounded());
         assert_eq!(Layers::default().retention(), RetentionSettings::default());
     }
 
@@ -207,6 +202,7 @@ mod tests {
             ("runs = { size = \"0\" }", "not a size"),
             ("runs = { path = \"x\" }", "no key `path`"),
             ("archive = { path = \"~/x\" }", "starts with `~`"),
+            ("audit = { age = \"1d\" }", "no key `audit`"),
             ("transcripts = { age = \"1d\" }", "no key `transcripts`"),
         ] {
             let problems = Policy::from_toml(&format!("[retention]\n{text}\n")).unwrap_err();
