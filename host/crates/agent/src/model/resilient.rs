@@ -128,11 +128,17 @@ impl<M: ModelProvider> Resilient<M> {
 
     fn turn(&self, request: &ModelRequest) -> Turn {
         let now = self.timer.now();
+        let mut longest = self.lane.longest_queue();
+        if !self.last {
+            // Another model may answer meanwhile.
+            longest = longest.min(self.retry.longest_wait);
+        }
         Turn {
             place: Place {
                 ticket: self.lane.ticket(),
                 again: false,
-                end: after(now, self.lane.longest_queue()),
+                longest,
+                end: after(now, longest),
             },
             need: Need {
                 input: context::estimate(request),
@@ -187,7 +193,14 @@ impl<M: ModelProvider> Resilient<M> {
 
     /// What a failed attempt says to those who come after it.
     fn learn(&self, leave: Leave, pass: Pass, error: &ModelError, verdict: Verdict) {
-        self.ended(leave, retry::health(error));
+        let health = match retry::health(error) {
+            // A server that asks for a day gets no more patience than one whose request is waited out.
+            Health::Failed(asked) => {
+                Health::Failed(asked.map(|asked| asked.min(self.retry.longest_wait)))
+            }
+            other => other,
+        };
+        self.ended(leave, health);
         if !retry::crowded(error) {
             return;
         }
@@ -298,8 +311,8 @@ fn busy(full: Full) -> ModelError {
         ),
         Full::Waited(time, reason) => format!(
             "the request has waited for its turn for {} s, as long as it may: {reason}; ask again later, or raise \
-             `longest_queue` under [model]",
-            time.as_secs()
+             `longest_queue` (with other models behind it, `longest_wait`) under [model]",
+            time.as_secs_f64()
         ),
     })
 }

@@ -130,7 +130,9 @@ pub(super) struct Place {
     pub(super) ticket: Ticket,
     /// Whether it was sent before.
     pub(super) again: bool,
-    /// When it has waited long enough.
+    /// How long it may wait, all in all.
+    pub(super) longest: Duration,
+    /// When that is over.
     pub(super) end: Instant,
 }
 
@@ -169,8 +171,7 @@ impl Lane {
                 Err(hold) => hold,
             };
             if now >= end {
-                let whole = self.longest_queue();
-                return Err(Full::Waited(whole, reason));
+                return Err(Full::Waited(place.longest, reason));
             }
             if told.replace(reason) != Some(reason) {
                 tell(

@@ -182,3 +182,85 @@ fn a_storm_of_529_opens_the_breaker_and_a_probe_closes_it() {
     assert!(waited);
     assert_eq!(model.breaker.state(), BreakerState::Closed);
 }
+
+#[test]
+fn a_server_cannot_ask_to_be_left_alone_for_ever() {
+    let time = VirtualTime::new();
+    let server = Server::new(&time, |_, number| match number {
+        0 => Err(http(503, "x", Some(1e9))),
+        _ => Ok(()),
+    });
+    let breaker = BreakerSettings {
+        failures: 1,
+        ..BreakerSettings::default()
+    };
+    let lanes = lanes(&time, LimitSettings::default(), breaker);
+    let model = Resilient::shared(server.clone(), Retry::default(), &lanes);
+    assert!(time.run(ask(&model, "a")).is_err());
+    assert_eq!(model.breaker.state(), BreakerState::Open);
+    assert!(time.run(ask(&model, "b")).is_ok());
+    assert_eq!(server.times()[1], Duration::from_millis(100) + secs(60));
+}
+
+/// Where another model can answer, nobody waits as long as where there is none.
+#[test]
+fn a_model_with_others_behind_it_gives_up_sooner() {
+    for (others, waited) in [(true, 60), (false, 600)] {
+        let time = VirtualTime::new();
+        let server = Server::new(&time, |_, _| Err(http(429, "rate_limit_error", Some(7.0))));
+        let lanes = lanes(&time, LimitSettings::default(), BreakerSettings::default());
+        let mut model = Resilient::shared(server, Retry::default(), &lanes);
+        if others {
+            model = model.with_others();
+        }
+        let error = time.run(ask(&model, "a")).unwrap_err();
+        assert_eq!(error.code(), toolcell::ErrorKind::Busy);
+        assert!(
+            error.to_string().contains(&format!("for {waited} s")),
+            "{error}"
+        );
+        assert_eq!(time.passed(), secs(waited));
+    }
+}
+
+/// Everybody hears of a pause, not only who met the limit.
+#[test]
+fn one_refusal_holds_all_requests() {
+    let time = VirtualTime::new();
+    let server = Server::new(&time, |_, number| match number {
+        0 => Err(http(429, "rate_limit_error", Some(20.0))),
+        _ => Ok(()),
+    });
+    let limits = LimitSettings {
+        concurrency: 1,
+        ..LimitSettings::default()
+    };
+    let lanes = lanes(&time, limits, BreakerSettings::default());
+    let agents: FuturesUnordered<_> = (0..3)
+        .map(|agent| {
+            let model = Resilient::shared(server.clone(), Retry::default(), &lanes);
+            async move { ask(&model, &format!("agent {agent}")).await }
+        })
+        .collect();
+    let answers = time.run(agents.collect::<Vec<_>>());
+    assert!(answers.iter().all(Result::is_ok), "{answers:?}");
+    let asked = server.asked.lock().unwrap().clone();
+    let names: Vec<&str> = asked.iter().map(|(_, name)| name.as_str()).collect();
+    // The one that was refused is the first again.
+    assert_eq!(names, ["agent 0", "agent 0", "agent 1", "agent 2"]);
+    assert_eq!(asked[1].0, Duration::from_millis(20_100));
+}
+
+#[test]
+fn without_retries_nothing_is_sent_again() {
+    let time = VirtualTime::new();
+    let server = Server::new(&time, |_, _| Err(http(429, "rate_limit_error", Some(1.0))));
+    let lanes = lanes(&time, LimitSettings::default(), BreakerSettings::default());
+    let retry = Retry {
+        retries: 0,
+        ..Retry::default()
+    };
+    let model = Resilient::shared(server.clone(), retry, &lanes);
+    assert!(time.run(ask(&model, "a")).is_err());
+    assert_eq!(server.times().len(), 1);
+}

@@ -16,6 +16,9 @@ const SLOWEST: f64 = 1.0 / 16.0;
 /// How much faster an answer makes it again.
 const FASTER: f64 = 1.0 / 32.0;
 
+/// A limit of a minute is whole again after a minute, whatever a header says.
+const LONGEST_RESET: Duration = Duration::from_secs(60);
+
 /// The answer that a first request is expected to get, in tokens; later ones what was usual so far.
 const FIRST_OUTPUT: f64 = 1_000.0;
 
@@ -180,7 +183,10 @@ impl State {
                     bucket.at_most(left as f64);
                 }
                 // It does not say how fast more comes, only when all is there again.
-                (None, Some(0)) => self.pause(now, told.reset.unwrap_or_default()),
+                (None, Some(0)) => {
+                    let reset = told.reset.unwrap_or_default();
+                    self.pause(now, reset.min(LONGEST_RESET));
+                }
                 _ => {}
             }
         }

@@ -29,6 +29,7 @@ fn place(lane: &Lane, time: &VirtualTime) -> Place {
     Place {
         ticket: lane.ticket(),
         again: false,
+        longest: lane.longest_queue(),
         end: time.now() + lane.longest_queue(),
     }
 }
@@ -358,4 +359,13 @@ fn a_server_that_only_says_when_is_believed() {
     lane.learn(&limits);
     drop(time.run(enter(&lane, place(&lane, &time), Need::default())));
     assert_eq!(time.passed(), secs(12));
+    // But not for ever.
+    let never = RateLimit {
+        reset: Some(secs(1_000_000_000)),
+        ..none_left
+    };
+    limits.set(Counted::Tokens, never);
+    lane.learn(&limits);
+    drop(time.run(enter(&lane, place(&lane, &time), Need::default())));
+    assert_eq!(time.passed(), secs(12 + 60));
 }
