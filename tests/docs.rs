@@ -427,3 +427,67 @@ fn sources(dir: &Path, all: &mut String) {
         }
     }
 }
+
+/// A page with this text between two marks.
+fn between(page: &str, name: &str, text: &str) -> String {
+    let old = read(page);
+    let (begin, end) = (format!("<!-- {name}:begin"), format!("<!-- {name}:end -->"));
+    let parts = old.split_once(&begin).and_then(|(before, rest)| {
+        let (note, rest) = rest.split_once('\n')?;
+        let (_, after) = rest.split_once(&end)?;
+        Some((before, note, after))
+    });
+    let (before, note, after) = parts.unwrap_or_else(|| panic!("{page} has no place for {name}"));
+    format!("{before}{begin}{note}\n{text}{end}{after}")
+}
+
+fn spans() -> String {
+    let all = toolcell_agent::metrics::SPANS.iter();
+    let mut text = String::new();
+    for span in all.chain(toolcell::telemetry::SPANS) {
+        write!(
+            text,
+            "\n`{}`: {}.\n\n| attribute | says |\n| --- | --- |\n",
+            span.name, span.about
+        )
+        .unwrap();
+        for (name, says) in span.attributes {
+            writeln!(text, "| `{name}` | {says} |").unwrap();
+        }
+    }
+    text.push('\n');
+    text
+}
+
+fn metrics() -> String {
+    let mut text = String::from("\n| metric | kind | labels | says |\n| --- | --- | --- | --- |\n");
+    let all = toolcell_agent::metrics::METRICS.iter();
+    for metric in all.chain(toolcell::telemetry::METRICS) {
+        let labels: Vec<String> = metric.labels.iter().map(|it| format!("`{it}`")).collect();
+        let (name, kind, about) = (metric.name, metric.kind.name(), metric.about);
+        writeln!(
+            text,
+            "| `{name}` | {kind}, {} | {} | {about} |",
+            metric.unit,
+            labels.join(", ")
+        )
+        .unwrap();
+    }
+    text.push('\n');
+    text
+}
+
+#[test]
+fn the_tables_of_telemetry_say_what_the_code_does() {
+    let page = "docs/telemetry.md";
+    for (name, text) in [("spans", spans()), ("metrics", metrics())] {
+        let wanted = between(page, name, &text);
+        if std::env::var("INSTA_UPDATE").is_ok_and(|update| update == "always") {
+            fs::write(root().join(page), &wanted).unwrap();
+        }
+        assert!(
+            read(page) == wanted,
+            "the {name} in {page} differ from the code; see the top of this file"
+        );
+    }
+}

@@ -73,6 +73,8 @@ struct Shared {
     isolating: Isolating,
     registry: Registry,
     metrics: Metrics,
+    /// What passes into spans of what tools are asked with and answer, where that is wanted at all.
+    content: Option<Redaction>,
 }
 
 /// What is known of a tool without running it.

@@ -8,12 +8,13 @@
 mod info;
 mod metrics;
 
+use serde_json::Value;
 use tracing::{Span, field::Empty, info_span};
 
-pub use info::{MetricInfo, MetricKind, OPERATION_SECONDS};
+pub use info::{MetricInfo, MetricKind, OPERATION_SECONDS, SpanInfo};
 pub(crate) use metrics::{Metrics, watch};
 
-use crate::{CallId, ToolResult};
+use crate::{CallId, Redaction, ToolResult};
 
 /// The span of one call.
 pub const EXECUTE_TOOL: &str = "execute_tool";
@@ -27,6 +28,10 @@ pub const TOOL_CALL_ID: &str = "gen_ai.tool.call.id";
 pub const TOOL_TYPE: &str = "gen_ai.tool.type";
 /// In the conventions' words, a tool that is run on the side of the agent.
 pub const TOOL_TYPE_VALUE: &str = "extension";
+/// What a tool was asked with, where content is wanted.
+pub const TOOL_ARGUMENTS: &str = "gen_ai.tool.call.arguments";
+/// What a tool answered, where content is wanted.
+pub const TOOL_RESULT: &str = "gen_ai.tool.call.result";
 /// The code of the error a call ended in; absent for an answer.
 pub const ERROR_TYPE: &str = "error.type";
 /// The name of the package that the tool belongs to.
@@ -133,6 +138,38 @@ pub const METRICS: &[MetricInfo] = &[
     ADMISSION_TURNED_AWAY,
 ];
 
+/// The spans of a host.
+pub const SPANS: &[SpanInfo] = &[SpanInfo {
+    name: "execute_tool {tool}",
+    about: "one call of a tool; calls that the tool makes are within it",
+    attributes: &[
+        (OPERATION_NAME, "`execute_tool`"),
+        (
+            TOOL_NAME,
+            "the tool's public name, or the one that was asked for",
+        ),
+        (TOOL_CALL_ID, "the call's id"),
+        (TOOL_TYPE, "`extension`"),
+        (ERROR_TYPE, "the code of the error that it ended in"),
+        (PACKAGE, "the package that the tool belongs to"),
+        (
+            RULE,
+            "the line of the policy that decided, where it was refused",
+        ),
+        (WALL_US, "wall clock time in microseconds"),
+        (CPU_US, "time that the guest executed in microseconds"),
+        (
+            MEMORY_PEAK_BYTES,
+            "the highest sum over its memories in bytes",
+        ),
+        (EGRESS_BYTES, "bytes sent to the network"),
+        (REQUESTS, "requests sent"),
+        (DENIALS, "how many accesses were refused"),
+        (TOOL_ARGUMENTS, "its input as JSON; only with content"),
+        (TOOL_RESULT, "the text of its answer; only with content"),
+    ],
+}];
+
 /// How much of a tool's name is kept, in bytes: a model may ask for a name that no tool could have.
 const MAX_NAME_BYTES: usize = 128;
 
@@ -158,6 +195,8 @@ pub fn call_span(tool: &str, call_id: &CallId) -> Span {
         { EGRESS_BYTES } = Empty,
         { REQUESTS } = Empty,
         { DENIALS } = Empty,
+        { TOOL_ARGUMENTS } = Empty,
+        { TOOL_RESULT } = Empty,
     )
 }
 
@@ -177,6 +216,28 @@ pub fn record_result(span: &Span, result: &ToolResult) {
     span.record(EGRESS_BYTES, usage.egress_bytes);
     span.record(REQUESTS, usage.requests);
     span.record(DENIALS, result.denials.len() as u64);
+}
+
+/// How much of an input or an answer a span holds, in bytes.
+const MAX_CONTENT_BYTES: usize = 32 << 10;
+
+/// Writes into a call's span what a tool was asked with, without any secret.
+pub(crate) fn record_input(span: &Span, redaction: &Redaction, input: &Value) {
+    let mut input = input.clone();
+    redaction.json(&mut input);
+    span.record(TOOL_ARGUMENTS, beginning(&input.to_string()));
+}
+
+/// Writes into a call's span what a tool answered, without any secret.
+pub(crate) fn record_answer(span: &Span, redaction: &Redaction, result: &ToolResult) {
+    let text = redaction.text(&result.text()).into_owned();
+    span.record(TOOL_RESULT, beginning(&text));
+}
+
+/// As much of a text as a span holds.
+fn beginning(text: &str) -> &str {
+    text.get(..text.floor_char_boundary(MAX_CONTENT_BYTES))
+        .unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -166,6 +166,7 @@ fn a_collector_hears_of_a_run_its_turns_and_its_calls() {
         .exits(0);
     assert!(!shown.stderr.contains("telemetry"), "{shown}");
     let spans = collector.spans();
+    check_documented(&spans);
     let named = |name: &str| {
         spans
             .iter()
@@ -229,6 +230,84 @@ fn a_collector_hears_of_a_run_its_turns_and_its_calls() {
         refused.status.as_ref().unwrap().code,
         StatusCode::Error as i32
     );
+}
+
+/// Every attribute of a span is in the documentation of its kind.
+fn check_documented(spans: &[Span]) {
+    let known = || {
+        toolcell_agent::metrics::SPANS
+            .iter()
+            .chain(toolcell::telemetry::SPANS)
+    };
+    for span in spans {
+        let first = |name: &str| name.split(' ').next().unwrap().to_owned();
+        let info = known().find(|it| first(it.name) == first(&span.name));
+        let info = info.unwrap_or_else(|| panic!("{}", span.name));
+        for name in attributes(&span.attributes).keys() {
+            let documented = info.attributes.iter().any(|(known, _)| known == name);
+            assert!(documented, "{} has `{name}`", span.name);
+        }
+    }
+}
+
+#[test]
+fn what_was_said_is_told_where_that_is_wanted_and_without_credentials() {
+    let key = "sk-q7Rk2mXw9TbZv4Lp8Yh3";
+    let collector = Collector::answering(200);
+    let cell = place().env("ANTHROPIC_API_KEY", key);
+    cell.file(
+        "workspace/a.txt",
+        format!("the key is {key}, and ada@example.com has it\n"),
+    );
+    let table = format!(
+        "{}\n[telemetry]\notlp = \"{}\"\ncontent = true\n\n[privacy]\ntelemetry = \"mask\"\n",
+        crate::cell::POLICY,
+        collector.url
+    );
+    cell.file("policy.toml", table);
+    let shown = cell
+        .run(&[RUN, &["-v", "--system", "Be brief."]].concat())
+        .exits(0);
+    assert!(!shown.stderr.contains("gen_ai.input.messages"), "{shown}");
+    assert!(!shown.stderr.contains("otel.name"), "{shown}");
+    let spans = collector.spans();
+    check_documented(&spans);
+    let all: Vec<_> = spans.iter().map(|it| attributes(&it.attributes)).collect();
+    let of = |name: &str| {
+        all.iter()
+            .filter_map(|it| it.get(name))
+            .cloned()
+            .collect::<Vec<_>>()
+    };
+    assert!(of("gen_ai.system_instructions")[0].contains("Be brief."));
+    let asked = of("gen_ai.input.messages").pop().unwrap();
+    for said in [
+        "look around",
+        "I look.",
+        "tool_call_response",
+        "[secret ANTHROPIC_API_KEY]",
+    ] {
+        assert!(asked.contains(said), "{said}: {asked}");
+    }
+    assert!(
+        of("gen_ai.output.messages")
+            .iter()
+            .any(|it| it.contains("Done."))
+    );
+    assert!(
+        of("gen_ai.tool.call.arguments")
+            .iter()
+            .any(|it| it.contains("/work/a.txt"))
+    );
+    assert!(
+        of("gen_ai.tool.call.result")
+            .iter()
+            .any(|it| it.contains("the key is"))
+    );
+    for body in collector.bodies("/v1/traces") {
+        assert_eq!(searcher::find(&body, key), None);
+        assert_eq!(searcher::find(&body, "ada@example.com"), None);
+    }
 }
 
 #[test]

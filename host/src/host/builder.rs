@@ -45,6 +45,7 @@ pub struct ToolHostBuilder {
     isolation: Option<Isolation>,
     confinement: Option<ConfinementLevel>,
     meter: Option<Meter>,
+    content: bool,
 }
 
 impl ToolHostBuilder {
@@ -170,6 +171,13 @@ impl ToolHostBuilder {
         self
     }
 
+    /// Has the spans of calls hold what tools were asked with and what they answered, without secrets, and without what
+    /// the policy's table `privacy` takes out of telemetry. Default no.
+    pub fn content(mut self, wanted: bool) -> Self {
+        self.content = wanted;
+        self
+    }
+
     /// The way out to the network, for tests: another resolver, other roots of trust.
     #[cfg(any(test, feature = "test-support"))]
     pub fn egress(mut self, options: EgressOptions) -> Self {
@@ -219,6 +227,9 @@ impl ToolHostBuilder {
             false => self.redaction.clone(),
         };
         let privacy = Privacy::of(&self.layers, self.base_dir.as_deref())?;
+        let content = self
+            .content
+            .then(|| privacy.on_the_way_to(Sink::Telemetry, &self.redaction));
         let recording = Recording::new(self.audit, privacy.on_the_way_to(Sink::Audit, &kept));
         recording.session(&self.layers)?;
         let admission = Admission::new(
@@ -257,6 +268,7 @@ impl ToolHostBuilder {
                     .as_ref()
                     .map(telemetry::Metrics::new)
                     .unwrap_or_default(),
+                content,
             }),
         })
     }

@@ -102,10 +102,16 @@ impl Shared {
         let measured = self
             .metrics
             .call(registered.as_ref().map(|tool| tool.public_name.as_str()));
+        if let Some(redaction) = self.content.as_ref().filter(|_| !span.is_disabled()) {
+            telemetry::record_input(&span, redaction, &call.input);
+        }
         let attempt = self.attempt(call, context, nesting, first);
         match attempt.instrument(span.clone()).await {
             Ok(result) => {
                 telemetry::record_result(&span, &result);
+                if let Some(redaction) = self.content.as_ref().filter(|_| !span.is_disabled()) {
+                    telemetry::record_answer(&span, redaction, &result);
+                }
                 measured.end(&result);
                 Ok(result)
             }

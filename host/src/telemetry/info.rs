@@ -35,6 +35,17 @@ pub enum MetricKind {
     Histogram,
 }
 
+/// One kind of span.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SpanInfo {
+    /// Its name; what stands in braces is that of the tool, model or agent.
+    pub name: &'static str,
+    /// What it is about, in one line.
+    pub about: &'static str,
+    /// Its attributes, each with what it says.
+    pub attributes: &'static [(&'static str, &'static str)],
+}
+
 impl MetricKind {
     /// `counter`, `gauge` or `histogram`.
     pub fn name(self) -> &'static str {

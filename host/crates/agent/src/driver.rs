@@ -53,6 +53,7 @@ pub struct Agent {
     catalog: Arc<Catalog>,
     today: Option<String>,
     metrics: Metrics,
+    name: Option<String>,
     redaction: Redaction,
     /// What a transcript passes.
     kept: Redaction,

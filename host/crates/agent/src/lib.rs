@@ -40,6 +40,11 @@ pub use repeat::RepeatLimits;
 pub use runner::{ToolRunner, ToolSpec};
 pub use transcript::{Transcript, TranscriptError};
 
+/// Runs the example of the page on telemetry.
+#[cfg(doctest)]
+#[doc = include_str!("../../../../docs/telemetry.md")]
+struct Telemetry;
+
 /// Runs the examples of the guide to agents.
 #[cfg(doctest)]
 #[doc = include_str!("../../../../docs/agents.md")]

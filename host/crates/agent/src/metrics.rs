@@ -4,10 +4,11 @@
 //! No label of a figure holds what a model, a tool or a server wrote: providers and models are those that the operator
 //! named, and everything else is a word of this crate. So their number is bounded, whatever anybody answers.
 
+pub(crate) mod content;
 mod record;
 
 use toolcell::telemetry::{
-    ERROR_TYPE, MetricInfo, OPERATION_NAME, OPERATION_SECONDS, OTHER, OUTCOME,
+    ERROR_TYPE, MetricInfo, OPERATION_NAME, OPERATION_SECONDS, OTHER, OUTCOME, SpanInfo,
 };
 
 pub use record::Metrics;
@@ -74,6 +75,13 @@ pub const WAIT_REASON: &str = "toolcell.model.wait.reason";
 pub const COMPACTED: &str = "toolcell.compacted";
 /// Which budget: `turns`, `calls`, `tokens`, `cost` or `time`.
 pub const BUDGET: &str = "toolcell.budget";
+
+/// The operator's instructions to the model, where content is wanted.
+pub const INSTRUCTIONS: &str = "gen_ai.system_instructions";
+/// The conversation that a model was asked with, where content is wanted.
+pub const INPUT_MESSAGES: &str = "gen_ai.input.messages";
+/// What a model answered, where content is wanted.
+pub const OUTPUT_MESSAGES: &str = "gen_ai.output.messages";
 
 /// The bounds of numbers of tokens, as the conventions give them.
 pub const TOKENS: &[f64] = &[
@@ -237,13 +245,92 @@ pub const COMPACTIONS: MetricInfo = MetricInfo::counter(
     "How often a conversation was made shorter",
     &[COMPACTED],
 );
-/// How often a budget refused a request.
+/// How often a budget ended a run.
 pub const BUDGET_REFUSALS: MetricInfo = MetricInfo::counter(
     "toolcell.budget.refusals",
     "{refusal}",
-    "Requests that a budget refused before they were sent",
+    "Runs that a budget ended, by the one that did",
     &[BUDGET],
 );
+
+/// The spans of the model side.
+pub const SPANS: &[SpanInfo] = &[
+    SpanInfo {
+        name: "invoke_agent {agent}",
+        about: "one run, or the part of it since it was resumed; turns and calls are within it",
+        attributes: &[
+            (OPERATION_NAME, "`invoke_agent`"),
+            (AGENT_NAME, "the agent's name, where it has one"),
+            (PROVIDER, "whose API the model is asked through"),
+            (REQUEST_MODEL, "the model that is asked first"),
+            (CONVERSATION, "the run's id for providers"),
+            (
+                OUTCOME,
+                "how it ended: `finished`, `budget_exceeded`, `failed`, …",
+            ),
+            (ERROR_TYPE, "the code of a run that failed"),
+            (TURNS, "turns over all resumptions"),
+            (CALLS, "tool calls over all resumptions"),
+            (USAGE_INPUT, "tokens of prompts over all resumptions"),
+            (USAGE_OUTPUT, "tokens of answers over all resumptions"),
+            (
+                COST,
+                "cost in US dollars over all resumptions, where prices are known",
+            ),
+        ],
+    },
+    SpanInfo {
+        name: "chat {model}",
+        about: "one turn of a model, with its retries and waits",
+        attributes: &[
+            (OPERATION_NAME, "`chat`"),
+            (PROVIDER, "whose API the model is asked through"),
+            (REQUEST_MODEL, "the model that is asked first"),
+            (REQUEST_MAX_TOKENS, "the longest answer asked for"),
+            (REQUEST_STREAM, "`true`"),
+            (CONVERSATION, "the run's id for providers"),
+            (TURN, "the number of the turn, from 1"),
+            (
+                ERROR_TYPE,
+                "a status such as `429`, `timeout`, `connect`, `cut_off`, `protocol`, …",
+            ),
+            (
+                RESPONSE_MODEL,
+                "the model that answered, in the server's words",
+            ),
+            (RESPONSE_ID, "the server's id of the answer"),
+            (FINISH_REASONS, "why the model stopped"),
+            (
+                RESPONSE_FIRST_CHUNK,
+                "seconds to the first piece of the answer",
+            ),
+            (USAGE_INPUT, "tokens of the prompt, cached ones included"),
+            (USAGE_OUTPUT, "tokens of the answer, thinking included"),
+            (
+                USAGE_CACHE_READ,
+                "tokens of the prompt that the provider's cache had",
+            ),
+            (
+                USAGE_CACHE_WRITE,
+                "tokens of the prompt that went into the provider's cache",
+            ),
+            (
+                USAGE_REASONING,
+                "tokens of thinking, where the provider says",
+            ),
+            (COST, "cost in US dollars, where the price is known"),
+            (SPAN_RETRIES, "how often the request was sent again"),
+            (CACHED, "`true` for an answer out of the response cache"),
+            (ANSWERED_BY, "who answered, where it was another model"),
+            (INSTRUCTIONS, "the system prompt; only with content"),
+            (
+                INPUT_MESSAGES,
+                "the newest part of the conversation; only with content",
+            ),
+            (OUTPUT_MESSAGES, "the answer; only with content"),
+        ],
+    },
+];
 
 /// Every metric of the model side, in the order of the documentation.
 pub const METRICS: &[MetricInfo] = &[

@@ -32,6 +32,7 @@ pub(crate) const OTEL_TRACES_ENDPOINT: &str = "OTEL_EXPORTER_OTLP_TRACES_ENDPOIN
 pub(crate) const OTEL_METRICS_ENDPOINT: &str = "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT";
 pub(crate) const OTEL_HEADERS: &str = "OTEL_EXPORTER_OTLP_HEADERS";
 pub(crate) const OTEL_PROTOCOL: &str = "OTEL_EXPORTER_OTLP_PROTOCOL";
+pub(crate) const OTEL_CONTENT: &str = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT";
 pub(crate) const OTEL_SDK_DISABLED: &str = "OTEL_SDK_DISABLED";
 pub(crate) const ANTHROPIC_BASE_URL: &str = "ANTHROPIC_BASE_URL";
 pub(crate) const ANTHROPIC_CUSTOM_HEADERS: &str = "ANTHROPIC_CUSTOM_HEADERS";
@@ -208,6 +209,10 @@ pub(crate) const ALL: &[Variable] = &[
     open(
         OTEL_SDK_DISABLED,
         "`true`: no collector, unless --otlp names one",
+    ),
+    open(
+        OTEL_CONTENT,
+        "`true` or SPAN_ONLY: spans hold what people, models and tools say (default no)",
     ),
     open(
         "OTEL_SERVICE_NAME",

@@ -55,7 +55,9 @@ pub(crate) fn start(
     workers: WorkerOptions,
     isolation: Option<Where>,
 ) -> Result<ToolHost, Failure> {
-    Ok(builder(in_force, dirs, workers, isolation)?.build()?)
+    let host = builder(in_force, dirs, workers, isolation)?.build()?;
+    telemetry::pass(&host);
+    Ok(host)
 }
 
 /// What such a host is made of.
@@ -88,7 +90,7 @@ pub(crate) fn builder(
         builder = builder.default_isolation(isolation.into());
     }
     if let Some(meter) = telemetry::meter() {
-        builder = builder.meter(meter);
+        builder = builder.meter(meter).content(telemetry::content());
     }
     if prompt::possible() {
         builder = builder.approver(Person::default());

@@ -1,11 +1,19 @@
 //! What toolcell and the libraries under it say of their own work, on standard error, for whoever asks for it.
 
-use std::io::{self, IsTerminal as _, Write};
+use std::{
+    fmt::Result,
+    io::{self, IsTerminal as _, Write},
+};
 
 use toolcell::RedactingWriter;
+use tracing::field::{Field, Visit};
 use tracing_subscriber::{
     EnvFilter, Layer as _,
-    fmt::{self, MakeWriter},
+    field::RecordFields,
+    fmt::{
+        self, MakeWriter,
+        format::{FormatFields, Writer},
+    },
     layer::SubscriberExt as _,
     util::SubscriberInitExt as _,
 };
@@ -16,7 +24,7 @@ use crate::{env, failure::Failure, net, output, telemetry};
 const QUIET: &str = "toolcell=error,toolcell::likely_secrets=warn";
 
 /// Says from now on what `-v` or `TOOLCELL_LOG` asks for; the flag wins.
-pub(crate) fn init(verbose: u8) -> Result<(), Failure> {
+pub(crate) fn init(verbose: u8) -> std::result::Result<(), Failure> {
     let asked = env::text(env::LOG);
     let filter = match (verbose, asked.as_deref()) {
         (0, None) => QUIET,
@@ -30,6 +38,7 @@ pub(crate) fn init(verbose: u8) -> Result<(), Failure> {
         )
     })?;
     let lines = fmt::layer()
+        .fmt_fields(Fields)
         .with_ansi(io::stderr().is_terminal())
         .with_writer(Lines)
         .with_filter(filter);
@@ -43,6 +52,44 @@ pub(crate) fn init(verbose: u8) -> Result<(), Failure> {
                 format!("nothing can be logged: {error}"),
             )
         })
+}
+
+/// Writes the fields of events and spans. What is meant for a collector alone is left out: how a span is called there, and
+/// what people, models and tools said.
+struct Fields;
+
+impl<'writer> FormatFields<'writer> for Fields {
+    fn format_fields<R: RecordFields>(&self, writer: Writer<'writer>, fields: R) -> Result {
+        let mut line = Fielded {
+            writer,
+            first: true,
+            written: Ok(()),
+        };
+        fields.record(&mut line);
+        line.written
+    }
+}
+
+struct Fielded<'writer> {
+    writer: Writer<'writer>,
+    first: bool,
+    written: Result,
+}
+
+impl Visit for Fielded<'_> {
+    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+        let name = field.name();
+        if self.written.is_err() || name.starts_with("otel.") || telemetry::CONTENT.contains(&name)
+        {
+            return;
+        }
+        let before = if self.first { "" } else { " " };
+        self.first = false;
+        self.written = match name {
+            "message" => write!(self.writer, "{before}{value:?}"),
+            name => write!(self.writer, "{before}{name}={value:?}"),
+        };
+    }
 }
 
 /// Makes the writer of one event. It searches the event as a whole, so that no secret comes through in two pieces.

@@ -21,11 +21,13 @@ use std::{
 
 use opentelemetry::metrics::{Meter, MeterProvider as _};
 use opentelemetry_sdk::{metrics::SdkMeterProvider, trace::SdkTracerProvider};
-use toolcell::ErrorKind;
+use toolcell::{ErrorKind, Redaction, ToolHost};
 use toolcell_agent::Metrics;
+use toolcell_policy::Sink;
 use toolcell_server::{MetricsListener, MetricsOptions};
 
 pub(crate) use chosen::register_headers;
+pub(crate) use clean::CONTENT;
 pub(crate) use layer::layer;
 
 use crate::{
@@ -55,6 +57,9 @@ struct Telemetry {
     figures: Option<Figures>,
     collector: Option<Told>,
     textfile: Option<PathBuf>,
+    content: bool,
+    /// What everything passes on its way to the collector, once a host says so.
+    way: Arc<OnceLock<Redaction>>,
     listener: Mutex<Option<MetricsListener>>,
 }
 
@@ -81,6 +86,7 @@ pub(crate) async fn start(
         return Ok(());
     }
     let resource = chosen::resource();
+    let way: Arc<OnceLock<Redaction>> = Arc::default();
     let mut meters = SdkMeterProvider::builder().with_resource(resource.clone());
     let mut figures = None;
     if chosen.listen.is_some() || chosen.textfile.is_some() {
@@ -91,7 +97,7 @@ pub(crate) async fn start(
     let mut collector = None;
     if let Some(wanted) = &chosen.collector {
         let headers = wanted.headers(&Stores::new(dirs)).await?;
-        let exporters = otlp::exporters(wanted, headers)?;
+        let exporters = otlp::exporters(wanted, headers, &way)?;
         meters = meters.with_periodic_exporter(exporters.metrics);
         let tracers = SdkTracerProvider::builder()
             .with_resource(resource)
@@ -115,6 +121,8 @@ pub(crate) async fn start(
         figures,
         collector,
         textfile: chosen.textfile,
+        content: chosen.content,
+        way,
         listener: Mutex::new(listener),
     };
     TELEMETRY
@@ -151,6 +159,20 @@ async fn listen(
 /// Where a host's figures go, if anybody reads them.
 pub(crate) fn meter() -> Option<Meter> {
     Some(TELEMETRY.get()?.meters.meter(SCOPE))
+}
+
+/// Whether spans are to hold what people, models and tools say: somebody has to want that, and to be told.
+pub(crate) fn content() -> bool {
+    TELEMETRY
+        .get()
+        .is_some_and(|it| it.content && it.collector.is_some())
+}
+
+/// From now on spans also pass what this host's policy says about personal data.
+pub(crate) fn pass(host: &ToolHost) {
+    if let Some(telemetry) = TELEMETRY.get() {
+        let _ = telemetry.way.set(host.on_the_way_to(Sink::Telemetry));
+    }
 }
 
 /// Where the figures of models and runs go.

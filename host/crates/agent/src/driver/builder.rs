@@ -34,6 +34,8 @@ pub struct AgentBuilder {
     redaction: Redaction,
     kept: Redaction,
     likely: LikelySecrets,
+    name: Option<String>,
+    content: Option<Redaction>,
 }
 
 impl AgentBuilder {
@@ -58,6 +60,8 @@ impl AgentBuilder {
             },
             catalog: Catalog::embedded(),
             metrics: Metrics::none(),
+            name: None,
+            content: None,
             today: None,
             shared: None,
         }
@@ -84,6 +88,18 @@ impl AgentBuilder {
     /// Where figures go. Default nowhere.
     pub fn metrics(mut self, metrics: Metrics) -> Self {
         self.metrics = metrics;
+        self
+    }
+
+    /// The agent's name in spans. Default none.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// Has spans hold what people, models and tools say, without what this search takes out. Default no.
+    pub fn content(mut self, redaction: Redaction) -> Self {
+        self.content = Some(redaction);
         self
     }
 
@@ -197,7 +213,7 @@ impl AgentBuilder {
         }
         let prices = prices.into_iter().filter_map(|(_, price)| price).collect();
         let catalog = Arc::new(self.catalog);
-        let observed = Observed::new(self.model, self.metrics.clone());
+        let observed = Observed::new(self.model, self.metrics.clone()).content(self.content);
         let known = (price.clone(), Arc::clone(&catalog), self.today.clone());
         let observed = observed.priced(move |reply| {
             let (price, catalog, today) = &known;
@@ -213,6 +229,7 @@ impl AgentBuilder {
             catalog,
             today: self.today,
             metrics: self.metrics,
+            name: self.name,
             redaction: self.redaction,
             kept: self.kept,
             likely: self.likely,

@@ -158,6 +158,8 @@ impl Session<'_> {
         self.run
             .on_compaction(&compaction, reply.as_ref())
             .map_err(broken)?;
+        let what = compaction.summary.as_ref().map_or("results", |_| "summary");
+        self.agent.metrics.compacted(what);
         let summarised = compaction.summary.as_ref().map(|summary| summary.through);
         let event = AgentEvent::Compacted {
             cleared_results: compaction.cleared.len(),

@@ -11,8 +11,8 @@ use tracing::{Instrument as _, Span, field::Empty, info_span};
 
 use super::{AgentError, RunReport, Session};
 use crate::metrics::{
-    Asked, CALLS, CONVERSATION, COST, INVOKE_AGENT, PROVIDER, REQUEST_MODEL, RunFigures, TURNS,
-    USAGE_INPUT, USAGE_OUTPUT, dollars,
+    AGENT_NAME, Asked, CALLS, CONVERSATION, COST, INVOKE_AGENT, PROVIDER, REQUEST_MODEL,
+    RunFigures, TURNS, USAGE_INPUT, USAGE_OUTPUT, dollars,
 };
 
 impl Session<'_> {
@@ -26,11 +26,12 @@ impl Session<'_> {
         let model = &self.agent.model;
         let span = info_span!(
             INVOKE_AGENT,
-            otel.name = INVOKE_AGENT,
+            otel.name = self.agent.name.as_ref().map_or(INVOKE_AGENT.to_owned(), |name| format!("{INVOKE_AGENT} {name}")),
             otel.status_code = Empty,
             { OPERATION_NAME } = INVOKE_AGENT,
             { PROVIDER } = model.provider(),
             { REQUEST_MODEL } = model.id(),
+            { AGENT_NAME } = self.agent.name.as_deref(),
             { CONVERSATION } = %self.agent.redaction.text(self.run.conversation()),
             { ERROR_TYPE } = Empty,
             { OUTCOME } = Empty,

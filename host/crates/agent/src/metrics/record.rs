@@ -193,16 +193,14 @@ impl Metrics {
     }
 
     /// A conversation was made shorter: `results` of tools, or the whole (`summary`).
-    #[allow(dead_code, reason = "for the context of a run")]
     pub(crate) fn compacted(&self, what: &'static str) {
         self.0
             .compactions
             .add(1, &[KeyValue::new(super::COMPACTED, what)]);
     }
 
-    /// A budget refused a request before it was sent.
-    #[allow(dead_code, reason = "for the budgets of runs, agents and tenants")]
-    pub(crate) fn refused(&self, budget: BudgetKind) {
+    /// A budget ended a run.
+    fn refused(&self, budget: BudgetKind) {
         let labels = [KeyValue::new(super::BUDGET, budget.to_string())];
         self.0.budget.add(1, &labels);
     }
@@ -212,6 +210,9 @@ impl Metrics {
         let it = &self.0;
         let labels = asked.labels();
         it.runs.add(1, &[KeyValue::new(OUTCOME, ended.name())]);
+        if let Some(RunOutcome::BudgetExceeded(over)) = ended.outcome {
+            self.refused(over.budget);
+        }
         it.run_turns.record(ended.turns, &labels);
         it.run_calls.record(ended.calls, &labels);
         let mut labels = labels.to_vec();

@@ -2,7 +2,6 @@ use std::{collections::HashSet, time::Duration};
 
 use super::*;
 use crate::{
-    budget::BudgetKind,
     model::{BreakerState, WaitReason},
     outcome::RunOutcome,
     testing::figures::Figures,
@@ -35,14 +34,16 @@ fn tell(metrics: &Metrics) {
     metrics.cache_looked("hit");
     metrics.cache_saved(2_000_000);
     metrics.compacted("results");
-    metrics.refused(BudgetKind::Cost);
-    let figures = RunFigures {
-        outcome: Some(&RunOutcome::Cancelled),
-        turns: 3,
-        calls: 4,
-        time: second,
-    };
-    metrics.run(ASKED, &figures);
+    let over = serde_json::json!({ "outcome": "budget_exceeded", "budget": "cost", "limit": 1, "used": 1 });
+    for outcome in [RunOutcome::Cancelled, serde_json::from_value(over).unwrap()] {
+        let figures = RunFigures {
+            outcome: Some(&outcome),
+            turns: 3,
+            calls: 4,
+            time: second,
+        };
+        metrics.run(ASKED, &figures);
+    }
 }
 
 #[test]

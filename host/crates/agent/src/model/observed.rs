@@ -11,7 +11,7 @@ use std::{
 use futures_util::future::BoxFuture;
 use tokio::time::Instant;
 use toolcell::{
-    ErrorKind,
+    ErrorKind, Redaction,
     telemetry::{ERROR_TYPE, OPERATION_NAME},
 };
 use tracing::{Instrument as _, Span, field::Empty, info_span};
@@ -19,10 +19,11 @@ use tracing::{Instrument as _, Span, field::Empty, info_span};
 use super::{Account, ModelError, ModelEvent, ModelProvider, ModelSink};
 use crate::{
     metrics::{
-        ANSWERED_BY, Asked, CACHED, CHAT, CONVERSATION, COST, FINISH_REASONS, Metrics, PROVIDER,
-        REQUEST_MAX_TOKENS, REQUEST_MODEL, REQUEST_STREAM, RESPONSE_FIRST_CHUNK, RESPONSE_ID,
-        RESPONSE_MODEL, SPAN_RETRIES, TURN, USAGE_CACHE_READ, USAGE_CACHE_WRITE, USAGE_INPUT,
-        USAGE_OUTPUT, USAGE_REASONING, dollars,
+        ANSWERED_BY, Asked, CACHED, CHAT, CONVERSATION, COST, FINISH_REASONS, INPUT_MESSAGES,
+        INSTRUCTIONS, Metrics, OUTPUT_MESSAGES, PROVIDER, REQUEST_MAX_TOKENS, REQUEST_MODEL,
+        REQUEST_STREAM, RESPONSE_FIRST_CHUNK, RESPONSE_ID, RESPONSE_MODEL, SPAN_RETRIES, TURN,
+        USAGE_CACHE_READ, USAGE_CACHE_WRITE, USAGE_INPUT, USAGE_OUTPUT, USAGE_REASONING, content,
+        dollars,
     },
     wire::{ModelRequest, Reply},
 };
@@ -35,6 +36,7 @@ pub struct Observed {
     model: Arc<dyn ModelProvider>,
     metrics: Metrics,
     cost: Box<Cost>,
+    content: Option<Redaction>,
 }
 
 impl Observed {
@@ -44,7 +46,15 @@ impl Observed {
             model,
             metrics,
             cost: Box::new(|_| None),
+            content: None,
         }
+    }
+
+    /// Also says in its spans what people, models and tools said, without what this search takes out. Default no.
+    #[must_use]
+    pub fn content(mut self, redaction: Option<Redaction>) -> Self {
+        self.content = redaction;
+        self
     }
 
     /// Also says what turns cost, in millionths of a US dollar.
@@ -82,7 +92,22 @@ impl Observed {
             { SPAN_RETRIES } = Empty,
             { CACHED } = Empty,
             { ANSWERED_BY } = Empty,
+            { INSTRUCTIONS } = Empty,
+            { INPUT_MESSAGES } = Empty,
+            { OUTPUT_MESSAGES } = Empty,
         )
+    }
+
+    /// Writes down what the model is asked, where that is wanted.
+    fn asked(&self, span: &Span, request: &ModelRequest) {
+        let Some(redaction) = self.content.as_ref().filter(|_| !span.is_disabled()) else {
+            return;
+        };
+        if let Some(system) = &request.system {
+            let text = content::instructions(redaction, system);
+            span.record(INSTRUCTIONS, text);
+        }
+        span.record(INPUT_MESSAGES, content::input(redaction, &request.messages));
     }
 
     async fn watch(
@@ -91,6 +116,7 @@ impl Observed {
         sink: ModelSink<'_>,
     ) -> Result<Reply, ModelError> {
         let span = self.span(request);
+        self.asked(&span, request);
         let turn = Turn::new(self);
         let watching = |event: ModelEvent| {
             turn.saw(&event);
@@ -220,6 +246,9 @@ impl<'a> Turn<'a> {
             span.record(COST, dollars(cost));
         }
         record_reply(span, reply);
+        if let Some(redaction) = &self.observed.content {
+            span.record(OUTPUT_MESSAGES, content::output(redaction, reply));
+        }
     }
 }
 

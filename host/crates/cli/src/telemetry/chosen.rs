@@ -24,6 +24,8 @@ pub(crate) struct Chosen {
     pub(crate) listen: Option<SocketAddr>,
     pub(crate) hosts: Vec<String>,
     pub(crate) textfile: Option<PathBuf>,
+    /// Whether spans hold what people, models and tools say.
+    pub(crate) content: bool,
 }
 
 /// A collector that is to be told.
@@ -69,11 +71,28 @@ impl Chosen {
             listen,
             hosts: settings.hosts.clone(),
             textfile,
+            content: content(env::text(env::OTEL_CONTENT).as_deref(), settings.content)?,
         })
     }
 
     pub(crate) fn is_nothing(&self) -> bool {
         self.collector.is_none() && self.listen.is_none() && self.textfile.is_none()
+    }
+}
+
+/// Whether content is wanted: what the environment says, else the policy, else no.
+fn content(variable: Option<&str>, written: Option<bool>) -> Result<bool, Failure> {
+    let name = env::OTEL_CONTENT;
+    match variable.map(str::to_ascii_lowercase).as_deref() {
+        None => Ok(written.unwrap_or(false)),
+        Some("true" | "span_only" | "span_and_event") => Ok(true),
+        Some("false" | "no_content") => Ok(false),
+        Some("event_only") => Err(Failure::usage(format!(
+            "{name} asks for events, and toolcell puts content into spans"
+        ))
+        .help("write SPAN_ONLY, or NO_CONTENT")),
+        Some(_) => Err(Failure::usage(format!("{name} is none of its values"))
+            .help("write `true`, `false`, SPAN_ONLY or NO_CONTENT")),
     }
 }
 
@@ -293,6 +312,17 @@ mod tests {
         ];
         let expected = expected.map(|(name, value)| (name, value.to_owned()));
         assert_eq!(all, expected);
+    }
+
+    #[test]
+    fn content_is_wanted_only_where_somebody_says_so() {
+        assert!(!content(None, None).unwrap());
+        assert!(content(None, Some(true)).unwrap());
+        assert!(content(Some("SPAN_ONLY"), Some(false)).unwrap());
+        assert!(!content(Some("NO_CONTENT"), Some(true)).unwrap());
+        for wrong in ["EVENT_ONLY", "yes", "1"] {
+            assert!(content(Some(wrong), None).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::{
     io::Write as _,
     pin::Pin,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -46,7 +46,11 @@ pub(crate) struct Exporters {
 ///
 /// # Errors
 /// Where the way cannot be set up.
-pub(crate) fn exporters(wanted: &Wanted, headers: HeaderMap) -> Result<Exporters, Failure> {
+pub(crate) fn exporters(
+    wanted: &Wanted,
+    headers: HeaderMap,
+    way: &Arc<OnceLock<Redaction>>,
+) -> Result<Exporters, Failure> {
     let failed = |error: &dyn std::error::Error| {
         let message = format!(
             "spans and metrics cannot be sent to {}: {error}",
@@ -92,7 +96,7 @@ pub(crate) fn exporters(wanted: &Wanted, headers: HeaderMap) -> Result<Exporters
         .build()
         .map_err(|error| failed(&error))?;
     Ok(Exporters {
-        spans: Clean::new(spans, net::redaction().clone()),
+        spans: Clean::new(spans, Arc::clone(way)),
         metrics,
         trouble,
     })

@@ -91,6 +91,7 @@ pub(crate) async fn run(arguments: RunArgs) -> Outcome {
         cache.search(&host.on_the_way_to(Sink::Cache), host.likely_secrets());
     }
     let told = told.granted_by(&host);
+    let watched = host.on_the_way_to(Sink::Telemetry);
     let mut builder = AgentBuilder::new(Arc::new(host), model)
         .budget(budgets::of_run(&in_force.layers, &arguments.budget)?)
         .metrics(telemetry::metrics())
@@ -101,6 +102,12 @@ pub(crate) async fn run(arguments: RunArgs) -> Outcome {
     builder = turns.of(builder);
     let system = arguments.system.as_deref().map(text_or_file).transpose()?;
     builder = told.of(builder, system, task.is_some())?;
+    if telemetry::content() {
+        builder = builder.content(watched);
+    }
+    if let Some(name) = &arguments.budget.agent {
+        builder = builder.name(name);
+    }
     let agent = builder.build().map_err(failed)?;
     let show = match (arguments.events, output::json()) {
         (true, _) => Show::Events,
