@@ -189,9 +189,9 @@ impl Agent {
     }
 
     /// The most that a request can cost, whichever model answers; 0 where no price is known.
-    fn worst_cost(&self, prompt: u64, output: u64) -> u64 {
+    fn worst_cost(&self, prompt: u64, output: u64, hour: bool) -> u64 {
         let costs = self.prices.iter();
-        let costs = costs.map(|price| price.worst_micro_usd(prompt, output, false));
+        let costs = costs.map(|price| price.worst_micro_usd(prompt, output, hour));
         costs.max().unwrap_or(0)
     }
 

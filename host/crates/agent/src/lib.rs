@@ -8,6 +8,7 @@
 //!   writes a [`Transcript`].
 //! - [`model::Anthropic`] speaks to the Messages API, [`model::Scripted`] replays recorded turns.
 
+pub mod batch;
 pub mod budget;
 pub mod cache;
 pub mod catalog;

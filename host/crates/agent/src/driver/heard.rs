@@ -65,7 +65,7 @@ impl Session<'_> {
                 ..TokenUsage::default()
             };
             let priced = self.agent.price.is_some();
-            let cost = priced.then(|| self.agent.worst_cost(prompt, output));
+            let cost = priced.then(|| self.worst_cost(prompt, output));
             self.run.on_lost(&usage, cost);
             let time_ms = self.time_ms();
             self.write(&Record::Lost {

@@ -12,7 +12,7 @@ use crate::{
     ledger::{LedgerError, Reservation},
     machine::Dispatch,
     outcome::RunOutcome,
-    wire::{ModelRequest, Thinking},
+    wire::{CacheTtl, ModelRequest, Thinking},
 };
 
 /// An answer of fewer tokens is worth no request, unless a run asks for no more.
@@ -189,9 +189,15 @@ impl Session<'_> {
             turns: 1,
             calls: 0,
             tokens: prompt.saturating_add(output),
-            cost_micro_usd: self.agent.worst_cost(prompt, output),
+            cost_micro_usd: self.worst_cost(prompt, output),
             time_ms: time.unwrap_or(0),
         }
+    }
+
+    /// The most that a request of this run can cost; what is to be kept for an hour is dearer to write.
+    pub(super) fn worst_cost(&self, prompt: u64, output: u64) -> u64 {
+        let hour = self.run.settings().context.cache == Some(CacheTtl::Hour);
+        self.agent.worst_cost(prompt, output, hour)
     }
 
     /// The longest answer below `most` for which the budget that said no has room.

@@ -1,5 +1,6 @@
 //! The Anthropic Messages API and servers that speak it.
 
+mod batches;
 pub(crate) mod body;
 mod list;
 
@@ -14,7 +15,7 @@ use serde_json::{Map, Value, json};
 use url::Url;
 
 use super::{
-    Account, ApiKey, Assembler, Headers, ModelError, ModelProvider, ModelSink, Timeouts,
+    Account, ApiKey, Assembler, Batches, Headers, ModelError, ModelProvider, ModelSink, Timeouts,
     http::{Ask, Http, endpoint},
 };
 use crate::wire::{ModelRequest, Reply};
@@ -95,6 +96,7 @@ pub struct Anthropic {
     turns: Url,
     counts: Url,
     models: Url,
+    batches: Url,
 }
 
 impl fmt::Debug for Anthropic {
@@ -117,6 +119,7 @@ impl Anthropic {
             turns: url("/v1/messages")?,
             counts: url("/v1/messages/count_tokens")?,
             models: url("/v1/models")?,
+            batches: url("/v1/messages/batches")?,
             http: Http::new(config.timeouts)?,
             headers: headers(&config)?,
             config,
@@ -232,6 +235,10 @@ impl ModelProvider for Anthropic {
         request: &'a ModelRequest,
     ) -> BoxFuture<'a, Result<Option<u64>, ModelError>> {
         Box::pin(self.count(request))
+    }
+
+    fn batches(&self) -> Option<&dyn Batches> {
+        Some(self)
     }
 }
 

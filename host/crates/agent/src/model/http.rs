@@ -18,7 +18,7 @@ use url::{Host, Url};
 
 pub(crate) use said::said;
 
-use super::{ApiKey, ModelError, ModelEvent, ModelSink, RateLimits, TimeoutKind, limits};
+use super::{ApiKey, ModelError, ModelEvent, ModelSink, More, RateLimits, TimeoutKind, limits};
 use crate::wire::Reply;
 pub use client::{Connections, Timeouts, http_client};
 
@@ -54,7 +54,7 @@ pub(crate) struct Ask<'a> {
     pub(crate) headers: HeaderMap,
     /// JSON; empty for none.
     pub(crate) body: Vec<u8>,
-    /// The media type that the answer must have.
+    /// The media type that the answer must have; `*/*` for any.
     pub(crate) accept: &'static str,
     /// What is taken out of every error, should a server repeat it.
     pub(crate) hide: &'a [ApiKey],
@@ -159,6 +159,36 @@ impl Http {
             .map_err(|error| ModelError::Protocol(format!("the answer is no JSON: {error}")))
     }
 
+    /// Reads an answer line by line, until `each` has enough. However long it is as a whole: only one line is kept, and
+    /// something has to come all the time.
+    pub(crate) async fn lines(
+        &self,
+        ask: Ask<'_>,
+        longest: usize,
+        each: &mut (dyn FnMut(&[u8]) -> More + Send),
+    ) -> Result<(), ModelError> {
+        let hide = ask.hide;
+        let opened = self.open(ask).await?;
+        let pieces = pieces(opened.response, self.timeouts.idle, u64::MAX);
+        let mut pieces = std::pin::pin!(pieces);
+        let mut line = Vec::new();
+        while let Some(piece) = pieces.next().await {
+            let piece = piece.map_err(|error| redact(ModelError::from(error), hide))?;
+            for part in piece.split_inclusive(|byte| *byte == b'\n') {
+                line.extend_from_slice(part);
+                if line.len() > longest {
+                    let limit = longest as u64;
+                    return Err(ModelError::TooLarge { limit });
+                }
+                if part.ends_with(b"\n") && told(&mut line, each) == More::Enough {
+                    return Ok(());
+                }
+            }
+        }
+        told(&mut line, each);
+        Ok(())
+    }
+
     async fn send(&self, ask: Ask<'_>) -> Result<(Head, Response), ModelError> {
         let Ask {
             method,
@@ -185,7 +215,7 @@ impl Http {
             .await
             .map_err(|error| unreachable(&place, error))?;
         let head = Head::of(&response, self.timeouts.clock);
-        if head.status == 200 && head.content_type.starts_with(accept) {
+        if head.status == 200 && (accept == "*/*" || head.content_type.starts_with(accept)) {
             return Ok((head, response));
         }
         let body = read_start(response).await;
@@ -232,6 +262,15 @@ impl Http {
             kind: TimeoutKind::Total,
             after: self.timeouts.total,
         }
+    }
+}
+
+/// Tells a line, unless it is blank, and begins the next one.
+fn told(line: &mut Vec<u8>, each: &mut (dyn FnMut(&[u8]) -> More + Send)) -> More {
+    let whole = std::mem::take(line);
+    match whole.trim_ascii() {
+        [] => More::Next,
+        text => each(text),
     }
 }
 

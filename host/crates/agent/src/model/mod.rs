@@ -4,6 +4,7 @@ pub(crate) mod anthropic;
 mod assemble;
 #[cfg(feature = "bedrock")]
 mod aws;
+mod batches;
 #[cfg(feature = "bedrock")]
 mod bedrock;
 mod cached;
@@ -32,6 +33,9 @@ pub use anthropic::{Anthropic, AnthropicConfig, Auth, ListedModel};
 pub use assemble::Assembler;
 #[cfg(feature = "bedrock")]
 pub use aws::{AwsAuth, AwsKeySource, AwsKeys, Clock};
+pub use batches::{
+    Batch, BatchCounts, BatchLimits, BatchLine, BatchResult, BatchStatus, Batches, More,
+};
 #[cfg(feature = "bedrock")]
 pub use bedrock::{Bedrock, BedrockConfig};
 pub use cached::Cached;
@@ -168,6 +172,11 @@ pub trait ModelProvider: Send + Sync {
         let _ = request;
         Box::pin(std::future::ready(Ok(None)))
     }
+
+    /// The provider's API for batches, where it has one. Only what speaks to a server has it.
+    fn batches(&self) -> Option<&dyn Batches> {
+        None
+    }
 }
 
 impl<M: ModelProvider + ?Sized> ModelProvider for Arc<M> {
@@ -204,5 +213,9 @@ impl<M: ModelProvider + ?Sized> ModelProvider for Arc<M> {
         request: &'a ModelRequest,
     ) -> BoxFuture<'a, Result<Option<u64>, ModelError>> {
         (**self).count_tokens(request)
+    }
+
+    fn batches(&self) -> Option<&dyn Batches> {
+        (**self).batches()
     }
 }
