@@ -29,6 +29,7 @@ mod leaks;
 mod learn;
 mod lock;
 mod machine;
+mod models;
 mod nets;
 mod openai;
 mod policy;

@@ -126,6 +126,7 @@ fn dispatch(verb: Verb) -> Outcome {
         Verb::Explain(arguments) => verbs::explain::explain(&arguments),
         Verb::Inspect(arguments) => verbs::inspect::inspect(&arguments),
         Verb::Lock(arguments) => block_on(verbs::lock::lock(arguments)),
+        Verb::Models(verb) => block_on(verbs::models::models(verb)),
         Verb::Policy(verb) => block_on(verbs::policy::policy(verb)),
         Verb::Trust(arguments) => verbs::trust::trust(&arguments),
         Verb::Call(arguments) => block_on(verbs::call::call(arguments)),

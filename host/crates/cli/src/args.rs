@@ -5,6 +5,7 @@ mod cache;
 mod care;
 mod context;
 mod model;
+mod models;
 mod runs;
 mod telemetry;
 
@@ -30,6 +31,7 @@ use crate::{
 };
 
 pub(crate) use model::ModelOptions;
+pub(crate) use models::{CatalogOptions, ModelsVerb};
 
 /// Runs the tools of an AI agent, each in a sandbox that holds nothing but what it was granted.
 #[derive(Debug, Parser)]
@@ -94,6 +96,9 @@ pub(crate) enum Verb {
     /// What was kept of models' answers, and what that saved
     #[command(subcommand)]
     Cache(CacheVerb),
+    /// List models with their prices, and check those that are to be asked
+    #[command(subcommand)]
+    Models(ModelsVerb),
     /// List the tools that the policy offers
     Tools(ToolsArgs),
     /// Check this machine and this installation
@@ -118,6 +123,7 @@ pub(crate) const GROUPS: &[(&str, &[&str])] = &[
             "runs",
             "budget",
             "cache",
+            "models",
             "tools",
             "doctor",
             "explain",
@@ -234,9 +240,11 @@ pub(crate) struct RunArgs {
     /// What the agent shall do; `-` reads it from standard input
     #[arg(required_unless_present = "resume", conflicts_with = "resume")]
     pub(crate) task: Option<String>,
-    /// `anthropic:MODEL`, or `scripted:FILE` for recorded turns [default: anthropic:claude-sonnet-5-5]
+    /// `PROVIDER:MODEL`, or `scripted:FILE` for recorded turns [default: anthropic:claude-sonnet-5-5]
     #[arg(long, value_name = "MODEL", env = env::MODEL, hide_env_values = true)]
     pub(crate) model: Option<String>,
+    #[command(flatten)]
+    pub(crate) catalog: CatalogOptions,
     /// What the model is told before the task
     #[arg(long, value_name = "TEXT|@FILE")]
     pub(crate) system: Option<String>,

@@ -20,6 +20,7 @@ pub(crate) const REQUIRE_CONFINEMENT: &str = "TOOLCELL_REQUIRE_CONFINEMENT";
 pub(crate) const LOG: &str = "TOOLCELL_LOG";
 pub(crate) const MODEL: &str = "TOOLCELL_MODEL";
 pub(crate) const CACHE: &str = "TOOLCELL_CACHE";
+pub(crate) const CATALOG: &str = "TOOLCELL_CATALOG";
 pub(crate) const STATE_DIR: &str = "TOOLCELL_STATE_DIR";
 pub(crate) const CACHE_DIR: &str = "TOOLCELL_CACHE_DIR";
 pub(crate) const CONFIG_DIR: &str = "TOOLCELL_CONFIG_DIR";
@@ -83,6 +84,10 @@ pub(crate) const ALL: &[Variable] = &[
     ),
     open(MODEL, "model of `run`, like --model"),
     key(CACHE, "where answers of models are kept, like --cache"),
+    open(
+        CATALOG,
+        "file with prices and sizes of models, like --catalog",
+    ),
     open(
         LOG,
         "what is said on standard error, like -v: a level, or `toolcell=trace,h2=info`",

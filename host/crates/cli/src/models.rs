@@ -4,6 +4,7 @@ mod anthropic;
 mod aws;
 mod cached;
 mod care;
+mod catalog;
 mod google;
 mod keys;
 mod openai;
@@ -18,7 +19,8 @@ use toolcell_agent::{
 use toolcell_policy::{Layers, ModelApi, ModelSettings, ProviderSettings};
 
 use crate::{args::CareOptions, dirs::Dirs, failure::Failure};
-pub(crate) use keys::Keys;
+pub(crate) use catalog::catalog;
+pub(crate) use keys::{KeyState, Keys};
 pub(crate) use scripted::scripted;
 
 /// The model of `run` and `demo --live` where none is named.
@@ -114,6 +116,32 @@ impl Models {
             }
         }
         providers
+    }
+
+    /// Whether a provider has a key.
+    pub(crate) async fn key_state(&self, provider: &ProviderSettings) -> KeyState {
+        let state = self.keys.state(provider).await;
+        let own = matches!(state, KeyState::Found(_) | KeyState::Kept(_));
+        match provider.api {
+            _ if own => state,
+            // Requests are signed where there is no key.
+            ModelApi::Bedrock | ModelApi::Mantle => match aws::keys_from(&provider.name) {
+                Ok(from) => KeyState::Found(from),
+                Err(failure) => KeyState::Absent(failure.message),
+            },
+            ModelApi::Vertex if !google::elsewhere(provider) => {
+                KeyState::Kept("Google's application default credentials".to_owned())
+            }
+            _ => state,
+        }
+    }
+
+    /// What is odd about the key of a model, where there is anything.
+    pub(crate) async fn odd_key(&self, spec: &str) -> Option<String> {
+        let (name, _) = parts(spec).ok()?;
+        let provider = self.providers().into_iter().find(|it| it.name == name)?;
+        let found = self.keys.of(&provider).await.ok()??;
+        found.oddity(&provider).map(str::to_owned)
     }
 
     /// The provider of a name.

@@ -11,6 +11,7 @@ pub(crate) mod explain;
 pub(crate) mod inspect;
 pub(crate) mod learn;
 pub(crate) mod lock;
+pub(crate) mod models;
 pub(crate) mod policy;
 pub(crate) mod run;
 pub(crate) mod runs;

@@ -298,6 +298,9 @@ impl Policy {
         if let Some(providers) = &mut self.settings.providers {
             providers.set_base(&base);
         }
+        if let Some(model) = &mut self.settings.model {
+            model.base = Some(base.clone());
+        }
         self.base = Some(base);
         self
     }

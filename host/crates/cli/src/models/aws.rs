@@ -97,6 +97,12 @@ impl Models {
     }
 }
 
+/// Where the keys of AWS are found, in words for people.
+pub(super) fn keys_from(provider: &str) -> Result<String, Failure> {
+    let (_, from) = Files::default().keys(provider)?;
+    Ok(from)
+}
+
 fn place(provider: &ProviderSettings, variable: &str) -> Option<String> {
     provider.url.clone().or_else(|| env::text(variable))
 }

@@ -76,7 +76,7 @@ impl Models {
 }
 
 /// Whether the policy names a place that is not Google's: a token of Google's has no business there.
-fn elsewhere(provider: &ProviderSettings) -> bool {
+pub(super) fn elsewhere(provider: &ProviderSettings) -> bool {
     let Some(url) = &provider.url else {
         return false;
     };

@@ -92,6 +92,99 @@ impl Keys {
     }
 }
 
+/// Whether a provider has a key, as far as that can be told without unlocking anything.
+pub(crate) enum KeyState {
+    /// It was found there.
+    Found(String),
+    /// It is kept there, and is read when it is needed.
+    Kept(String),
+    /// None is sent.
+    None,
+    /// There is none, and one is needed; how to get it.
+    Absent(String),
+}
+
+impl KeyState {
+    /// For programs.
+    pub(crate) fn word(&self) -> &'static str {
+        match self {
+            Self::Found(_) => "found",
+            Self::Kept(_) => "kept",
+            Self::None => "none",
+            Self::Absent(_) => "absent",
+        }
+    }
+
+    /// Where the key is.
+    pub(crate) fn from(&self) -> Option<&str> {
+        match self {
+            Self::Found(from) | Self::Kept(from) => Some(from),
+            Self::None | Self::Absent(_) => None,
+        }
+    }
+
+    /// Why there is none.
+    pub(crate) fn why(&self) -> Option<&str> {
+        match self {
+            Self::Absent(why) => Some(why),
+            _ => None,
+        }
+    }
+
+    /// For people.
+    pub(crate) fn told(&self) -> String {
+        match self {
+            Self::Found(from) => format!("key from {from}"),
+            Self::Kept(from) => format!("key kept in {from}"),
+            Self::None => "no key".to_owned(),
+            Self::Absent(why) => format!("no key: {why}"),
+        }
+    }
+}
+
+impl Keys {
+    /// Whether a provider has a key of its own; what is locked stays locked.
+    pub(super) async fn state(&self, provider: &ProviderSettings) -> KeyState {
+        match &provider.key {
+            Some(source @ (SecretSource::Env(_) | SecretSource::File { .. })) => {
+                match self.written(provider, source).await {
+                    Ok(found) => KeyState::Found(found.from),
+                    Err(failure) => KeyState::Absent(failure.message),
+                }
+            }
+            Some(source) => KeyState::Kept(source.to_string()),
+            None => match (self.of(provider).await, variables(provider).first()) {
+                (Ok(Some(found)), _) => KeyState::Found(found.from),
+                (_, Some(first)) => KeyState::Absent(format!("{first} is not set")),
+                (_, None) => KeyState::None,
+            },
+        }
+    }
+}
+
+impl Found {
+    /// What is odd about a key, without saying anything of it: it may have been copied wrongly.
+    pub(super) fn oddity(&self, provider: &ProviderSettings) -> Option<&'static str> {
+        let key = self.value.as_str();
+        let quotes = ['"', '\'', '`'];
+        if key.starts_with(quotes) || key.ends_with(quotes) {
+            return Some("the key stands in quotes, which were read as a part of it");
+        }
+        if key.contains(char::is_whitespace) {
+            return Some("the key holds blanks or line ends, which no key has");
+        }
+        let usual = provider.url.is_none();
+        match provider.api {
+            ModelApi::Anthropic if usual && self.from.ends_with("_API_KEY") => (!key
+                .starts_with("sk-ant-"))
+            .then_some("the key does not begin like those of Anthropic, with sk-ant-"),
+            ModelApi::Openai if usual => (!key.starts_with("sk-"))
+                .then_some("the key does not begin like those of OpenAI, with sk-"),
+            _ => None,
+        }
+    }
+}
+
 /// The variables that hold a provider's key: none where the policy says where it is, since it would go there.
 pub(crate) fn variables(provider: &ProviderSettings) -> &'static [&'static str] {
     if provider.url.is_some() {

@@ -25,7 +25,7 @@ use crate::{
     env, exit,
     failure::{Failure, without_number},
     files, hosts, interrupt,
-    models::Models,
+    models::{Models, catalog},
     output, policies,
     style::{self, paint},
     telemetry,
@@ -95,6 +95,7 @@ pub(crate) async fn run(arguments: RunArgs) -> Outcome {
     let mut builder = AgentBuilder::new(Arc::new(host), model)
         .budget(budgets::of_run(&in_force.layers, &arguments.budget)?)
         .metrics(telemetry::metrics())
+        .catalog(catalog(&arguments.catalog, &settings)?)
         .today(budgets::day(budgets::unix_ms()));
     if let Some(shared) = budgets::shared(&in_force.layers, &arguments.budget, &dirs) {
         builder = builder.shared_budgets(shared);
@@ -341,6 +342,9 @@ fn resume_hint(arguments: &RunArgs, spec: &str, place: &Place) -> Option<String>
     command.push_str(&format!(" --model {}", quoted(spec)));
     if let Some(policy) = &arguments.policy.policy {
         command.push_str(&format!(" --policy {}", file(policy)));
+    }
+    if let Some(catalog) = &arguments.catalog.catalog {
+        command.push_str(&format!(" --catalog {}", file(catalog)));
     }
     if let Some(agent) = &arguments.budget.agent {
         command.push_str(&format!(" --agent {agent}"));

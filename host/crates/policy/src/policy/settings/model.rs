@@ -8,6 +8,7 @@ use std::str::FromStr;
 use super::SettingsTable;
 use crate::{
     Rule,
+    policy::parse::host_path,
     print::Table,
     reader::{Entry, Reader, shown},
 };
@@ -38,12 +39,17 @@ pub struct ModelSettings {
     pub tool_choice: Option<ModelToolChoice>,
     /// How carefully models are asked.
     pub care: ModelCare,
+    /// A file with a catalog of models over the embedded one, as written.
+    pub catalog: Option<String>,
+    /// The directory that a relative path starts from, where the policy was told it.
+    pub base: Option<String>,
     /// Where the table stands.
     pub rule: Option<Rule>,
 }
 
 /// The keys of the table.
-const KEYS: [&str; 6] = [
+const KEYS: [&str; 7] = [
+    "catalog",
     "use",
     "max_tokens",
     "effort",
@@ -78,12 +84,20 @@ impl SettingsTable for ModelSettings {
                 .get("tool_choice")
                 .and_then(|entry| tool_choice(reader, &entry)),
             care: care::read(reader, &section),
+            catalog: section.get("catalog").and_then(|entry| {
+                let path = reader.string(&entry)?;
+                host_path(reader, &entry, path)
+            }),
+            base: None,
             rule: Some(reader.rule(&entry.key_span, &entry.path)),
         })
     }
 
     fn print(&self) -> Table {
         let mut table = Table::new();
+        if let Some(catalog) = &self.catalog {
+            table.insert("catalog".to_owned(), catalog.clone().into());
+        }
         if let Some(name) = &self.name {
             table.insert("use".to_owned(), name.clone().into());
         }
