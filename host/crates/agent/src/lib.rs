@@ -51,6 +51,11 @@ struct Telemetry;
 #[doc = include_str!("../../../../docs/agents.md")]
 struct Guide;
 
+/// Runs the example of the page on what a model is told.
+#[cfg(doctest)]
+#[doc = include_str!("../../../../docs/context.md")]
+struct Context;
+
 /// Runs the examples of the guide to budgets.
 #[cfg(doctest)]
 #[doc = include_str!("../../../../docs/budgets.md")]
