@@ -7,8 +7,11 @@ use std::{
 
 use toolcell::{ErrorKind, ToolHost};
 use toolcell_agent::{
-    AgentBuilder,
-    context::{ContextRules, KNOWLEDGE_LIMITS, Knowledge, KnowledgeError, memory_prompt},
+    AgentBuilder, Spent,
+    context::{
+        ContextReport, ContextRules, KNOWLEDGE_LIMITS, Knowledge, KnowledgeError, MissReason,
+        memory_prompt,
+    },
     wire::CacheTtl,
 };
 use toolcell_policy::{ContextSettings, Layers, PromptCache};
@@ -196,9 +199,52 @@ fn lend(layers: Layers, directory: &Path, settings: &ContextSettings) -> Result<
     Ok(layers.with_memory(directory))
 }
 
+/// What became of the context of a run, for its last line.
+pub(crate) fn summary(context: &ContextReport, spent: &Spent) -> Vec<String> {
+    let mut facts = Vec::new();
+    let shares = spent.cache_read_tokens.saturating_mul(100);
+    if let Some(share @ 1..) = shares.checked_div(spent.prompt_tokens) {
+        facts.push(format!("{share} % of the prompts from the cache"));
+    }
+    let misses = context.cache_misses.iter();
+    let misses = misses.filter(|(reason, _)| **reason != MissReason::TooShort);
+    match misses.map(|(_, times)| u64::from(*times)).sum() {
+        0_u64 => {}
+        1 => facts.push("1 turn missed it".to_owned()),
+        missed => facts.push(format!("{missed} turns missed it")),
+    }
+    if context.compactions > 0 {
+        facts.push(style::count(context.compactions as usize, "compaction"));
+    }
+    facts
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_last_line_tells_what_the_cache_was_good_for() {
+        let spent = Spent {
+            prompt_tokens: 300,
+            cache_read_tokens: 200,
+            ..Spent::default()
+        };
+        let context = ContextReport {
+            compactions: 2,
+            cache_misses: [(MissReason::TooShort, 1), (MissReason::Expired, 3)].into(),
+            ..ContextReport::default()
+        };
+        assert_eq!(
+            summary(&context, &spent),
+            [
+                "66 % of the prompts from the cache",
+                "3 turns missed it",
+                "2 compactions"
+            ]
+        );
+        assert!(summary(&ContextReport::default(), &Spent::default()).is_empty());
+    }
 
     #[test]
     fn a_flag_comes_before_the_policy_and_both_before_the_default() {

@@ -127,6 +127,12 @@ impl Anthropic {
     }
 
     async fn ask(&self, request: &ModelRequest, sink: ModelSink<'_>) -> Result<Reply, ModelError> {
+        let body = self.body(request)?;
+        let ask = self.post(&self.turns, body, EVENT_STREAM);
+        self.http.turn(ask, Assembler::default(), sink).await
+    }
+
+    fn body(&self, request: &ModelRequest) -> Result<Map<String, Value>, ModelError> {
         let dialect = Dialect {
             model: true,
             stream: Some(true),
@@ -138,8 +144,7 @@ impl Anthropic {
             let before = json!({ "previous_message_id": plan.previous_message });
             body.entry("diagnostics").or_insert(before);
         }
-        let ask = self.post(&self.turns, body, EVENT_STREAM);
-        self.http.turn(ask, Assembler::default(), sink).await
+        Ok(body)
     }
 
     /// Whether it is the API itself. Other servers that speak the protocol need not know its newest fields.

@@ -20,7 +20,7 @@ use crate::{
     app::Outcome,
     args::RunArgs,
     budgets, caches,
-    context::Told,
+    context::{self, Told},
     dirs::{self, Dirs},
     env, exit,
     failure::{Failure, without_number},
@@ -303,6 +303,7 @@ fn summary(
     if spent.total_tokens() > 0 {
         facts.push(format!("{} tokens", spent.total_tokens()));
     }
+    facts.extend(context::summary(&report.context, spent));
     if let Some(cost) = spent.cost_micro_usd.filter(|cost| *cost > 0) {
         facts.push(BudgetKind::Cost.show(cost));
     }

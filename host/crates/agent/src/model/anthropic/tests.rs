@@ -586,3 +586,34 @@ async fn models_are_listed_page_by_page() {
     assert!(seen.head.contains("after_id=a"), "{}", seen.head);
     assert_eq!(seen.header("content-type"), None);
 }
+
+/// The server can say why its prompt cache found nothing, where it is the API itself and knows the field.
+#[test]
+fn only_the_api_itself_is_told_of_the_answer_before() {
+    let mut request = request();
+    request.cache = Some(crate::wire::CachePlan {
+        system: true,
+        previous_message: Some("msg_1".into()),
+        ..crate::wire::CachePlan::default()
+    });
+    let body = |url: &str, version: &str, request: &ModelRequest| {
+        let mut config = AnthropicConfig::new("claude-sonnet-5-5", ApiKey::new(KEY));
+        config.base_url = url.into();
+        config.version = version.into();
+        let body = Anthropic::new(config).unwrap().body(request).unwrap();
+        body.get("diagnostics").cloned()
+    };
+    let api = "https://api.anthropic.com";
+    let told = json!({ "previous_message_id": "msg_1" });
+    assert_eq!(body(api, "2026-10-21", &request), Some(told));
+    assert_eq!(body(api, "2023-06-01", &request), None);
+    for url in [
+        "https://models.example",
+        "https://api.anthropic.com.example",
+        "http://127.0.0.1:9",
+    ] {
+        assert_eq!(body(url, "2026-10-21", &request), None, "{url}");
+    }
+    request.cache = None;
+    assert_eq!(body(api, "2026-10-21", &request), None);
+}
