@@ -79,3 +79,40 @@ proptest! {
         prop_assert!(stays.iter().all(|it| newest_gone.is_none_or(|gone| it.changed >= gone)));
     }
 }
+
+#[test]
+fn a_run_that_waits_for_a_person_stays() {
+    let dir = tempfile::tempdir().unwrap();
+    let dirs = Dirs {
+        state: dir.path().to_owned(),
+        cache: dir.path().to_owned(),
+        config: dir.path().to_owned(),
+    };
+    fs::create_dir(dirs.runs()).unwrap();
+    let write = |id: &str, outcome: &str| {
+        let header = r#"{"type":"header","run":{"settings":{"model":"m"},"messages":[]}}"#;
+        let end = format!(r#"{{"type":"end","time_ms":1,"outcome":"{outcome}"}}"#);
+        let path = dirs.runs().join(format!("{id}.jsonl"));
+        fs::write(path, format!("{header}\n{end}\n")).unwrap();
+    };
+    write("rwaits", "waiting");
+    write("rdone", "finished");
+    let settings = RetentionSettings {
+        runs: Retention {
+            age: None,
+            size: Some(0),
+        },
+        ..RetentionSettings::default()
+    };
+    let reach = Reach {
+        dry_run: false,
+        most: 10,
+    };
+    let pruned = prune(&dirs, &settings, None, reach, SystemTime::now()).unwrap();
+    let ids = |kept: &[Kept]| kept.iter().map(|it| it.id.clone()).collect::<Vec<_>>();
+    assert_eq!(
+        (ids(&pruned.runs), ids(&pruned.held)),
+        (vec!["rdone".to_owned()], vec!["rwaits".to_owned()])
+    );
+    assert!(dirs.runs().join("rwaits.jsonl").exists());
+}

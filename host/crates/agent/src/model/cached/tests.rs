@@ -465,3 +465,67 @@ async fn what_costs_nothing_is_not_kept() {
     }
     assert_eq!(counts(&cache).await, Counts::default());
 }
+
+/// Asks for a tool, and is done when it has the answer.
+struct TwoTurns(Arc<AtomicUsize>);
+
+impl ModelProvider for TwoTurns {
+    fn id(&self) -> &str {
+        "claude-sonnet-5-5"
+    }
+
+    fn provider(&self) -> &str {
+        "anthropic"
+    }
+
+    fn stream<'a>(
+        &'a self,
+        request: &'a ModelRequest,
+        _: ModelSink<'a>,
+    ) -> BoxFuture<'a, Result<Reply, ModelError>> {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        let answered = request.last_results().next().is_some();
+        let reply = match answered {
+            true => reply(StopReason::EndTurn, vec![Block::text("done")]),
+            false => reply(
+                StopReason::ToolUse,
+                vec![tool_use("t1", "read", json!({ "a": 1 }))],
+            ),
+        };
+        Box::pin(std::future::ready(Ok(reply)))
+    }
+}
+
+/// Runs that are answered with the same turns have calls of the same ids, and none gets into another's way.
+#[tokio::test]
+async fn runs_of_one_process_share_answers_and_nothing_else() {
+    let (tools, asked) = (crate::testing::Tools::echo(), Arc::new(AtomicUsize::new(0)));
+    let model = Cached::new(TwoTurns(Arc::clone(&asked)), "https://api.example", usual());
+    let agent = crate::Agent::builder(tools.clone(), model).build().unwrap();
+    let run = || {
+        let agent = agent.clone();
+        tokio::spawn(async move {
+            agent
+                .run("go", &crate::RunContext::default())
+                .await
+                .unwrap()
+        })
+    };
+    let mut reports = Vec::new();
+    for run in [run(), run(), run()] {
+        reports.push(run.await.unwrap());
+    }
+    reports.push(run().await.unwrap());
+    for report in &reports {
+        assert_eq!(report.outcome, crate::RunOutcome::Finished);
+        assert_eq!((report.text.as_str(), report.spent.turns), ("done", 2));
+    }
+    assert_eq!(
+        asked.load(Ordering::SeqCst),
+        2,
+        "each turn was asked for once"
+    );
+    assert_eq!(tools.seen(), ["t1"; 4], "every run calls its tools itself");
+    let paid = reports.iter().filter(|it| it.spent.prompt_tokens > 0);
+    assert!(paid.count() >= 1 && reports[3].spent.cost_micro_usd == Some(0));
+}
