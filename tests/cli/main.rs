@@ -10,6 +10,8 @@
 )]
 
 mod api;
+#[cfg(target_os = "linux")]
+mod approvals;
 mod attacks;
 mod audit;
 mod budget;

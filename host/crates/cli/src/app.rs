@@ -119,6 +119,7 @@ fn usage_failure(arguments: &[OsString], error: &clap::Error) -> Failure {
 
 fn dispatch(verb: Verb) -> Outcome {
     match verb {
+        Verb::Approvals(verb) => verbs::approvals::approvals(verb),
         Verb::Audit(verb) => verbs::audit::audit(verb),
         Verb::Budget(verb) => block_on(verbs::budget::budget(verb)),
         Verb::Cache(verb) => block_on(verbs::cache::cache(verb)),

@@ -1,5 +1,6 @@
 //! The command line, as clap reads it. Help texts live here and nowhere else.
 
+mod approvals;
 mod budget;
 mod cache;
 mod care;
@@ -16,6 +17,7 @@ use clap::{
 };
 use toolcell::{ConfinementLevel, Isolation};
 
+pub(crate) use approvals::{ApprovalOptions, ApprovalsVerb};
 pub(crate) use budget::{BudgetOptions, BudgetVerb, Whose};
 pub(crate) use cache::{CacheOptions, CacheVerb, CacheWhich};
 pub(crate) use care::CareOptions;
@@ -84,6 +86,9 @@ pub(crate) enum Verb {
     /// Keep the values of secrets, and check those of the policy
     #[command(subcommand)]
     Secret(SecretVerb),
+    /// Show and forget the answers that are remembered
+    #[command(subcommand)]
+    Approvals(ApprovalsVerb),
     /// Check and show the audit log
     #[command(subcommand)]
     Audit(AuditVerb),
@@ -116,7 +121,10 @@ pub(crate) enum Verb {
 pub(crate) const GROUPS: &[(&str, &[&str])] = &[
     ("Run", &["demo", "run", "call", "serve"]),
     ("Author", &["inspect"]),
-    ("Secure", &["policy", "trust", "lock", "secret", "audit"]),
+    (
+        "Secure",
+        &["policy", "trust", "lock", "secret", "approvals", "audit"],
+    ),
     (
         "Inspect",
         &[
@@ -267,6 +275,8 @@ pub(crate) struct RunArgs {
     pub(crate) budget: BudgetOptions,
     #[command(flatten)]
     pub(crate) context: ContextOptions,
+    #[command(flatten)]
+    pub(crate) approval: ApprovalOptions,
     #[command(flatten)]
     pub(crate) policy: PolicyOptions,
     #[command(flatten)]

@@ -14,6 +14,8 @@ pub(crate) const DENIED: u8 = 3;
 pub(crate) const LIMIT: u8 = 4;
 /// The tool trapped.
 pub(crate) const TRAPPED: u8 = 5;
+/// The run waits for a person's answer, and goes on with `run --resume`. It is the status that says to try again later.
+pub(crate) const WAITING: u8 = 75;
 /// toolcell itself failed.
 pub(crate) const INTERNAL: u8 = 70;
 /// Interrupted.

@@ -1,17 +1,12 @@
 //! From the policy in force to a tool host.
 
 use std::{
-    collections::HashSet,
     fs,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
     time::SystemTime,
 };
 
-use toolcell::{
-    Approval, ApprovalRequest, Approver, ErrorKind, Package, ToolHost, ToolHostBuilder,
-    audit::FileAudit,
-};
+use toolcell::{ErrorKind, Package, ToolHost, ToolHostBuilder, audit::FileAudit};
 use toolcell_policy::{FileAccess, Layer, Layers, Manifest, Origin};
 
 use crate::{
@@ -19,8 +14,8 @@ use crate::{
     dirs::Dirs,
     failure::{self, Failure},
     files, net, output,
+    person::Person,
     policies::InForce,
-    prompt,
     stores::Stores,
     style::{self, paint},
     telemetry,
@@ -36,6 +31,22 @@ pub(crate) async fn open(
     workers: WorkerOptions,
 ) -> Result<ToolHost, Failure> {
     let host = start(in_force, dirs, workers, None)?;
+    host.load_policy_tools().await?;
+    Ok(host)
+}
+
+/// The same for a run, which can leave questions for later.
+pub(crate) async fn open_for_run(
+    in_force: &InForce,
+    dirs: &Dirs,
+    workers: WorkerOptions,
+    park: bool,
+) -> Result<ToolHost, Failure> {
+    let settings = in_force.layers.approvals();
+    let person = Person::new(&settings, dirs, park || settings.park())?;
+    let host = builder(in_force, dirs, workers, None)?
+        .approver(person)
+        .build()?;
     host.load_policy_tools().await?;
     Ok(host)
 }
@@ -92,10 +103,9 @@ pub(crate) fn builder(
     if let Some(meter) = telemetry::meter() {
         builder = builder.meter(meter).content(telemetry::content());
     }
-    if prompt::possible() {
-        builder = builder.approver(Person::default());
-    }
-    Ok(builder)
+    let settings = in_force.layers.approvals();
+    // Nobody could go on with it later.
+    Ok(builder.approver(Person::new(&settings, dirs, false)?))
 }
 
 /// A tool that can write its own policy has no policy. Reading it does no harm, and a project that an agent works on
@@ -201,41 +211,4 @@ pub(crate) fn in_file(path: &Path, error: toolcell::Error) -> Failure {
     let mut failure = Failure::from(error);
     failure.message = format!("{}: {}", path.display(), failure.message);
     failure
-}
-
-/// Asks the person at the terminal, one question at a time.
-#[derive(Default)]
-struct Person {
-    /// Tool and access of what was allowed until this command ends.
-    allowed: Arc<Mutex<HashSet<(String, String)>>>,
-}
-
-impl Approver for Person {
-    async fn approve(&self, request: &ApprovalRequest) -> Approval {
-        let allowed = Arc::clone(&self.allowed);
-        let key = (request.tool.clone(), request.access.clone());
-        let question = prompt::question(
-            &request.tool,
-            &request.access,
-            &request.rule,
-            &request.input_preview,
-        );
-        // Reading a line waits for a person, which must not hold up other calls.
-        let asked = tokio::task::spawn_blocking(move || {
-            // The lock is held while asking, so that calls in parallel ask one after the other.
-            let mut allowed = allowed.lock().unwrap_or_else(PoisonError::into_inner);
-            if allowed.contains(&key) {
-                return Approval::Allow;
-            }
-            match output::with_terminal(|| prompt::approve(&question)) {
-                prompt::Answer::Once => Approval::Allow,
-                prompt::Answer::ForThisRun => {
-                    allowed.insert(key);
-                    Approval::Allow
-                }
-                prompt::Answer::Deny => Approval::Deny,
-            }
-        });
-        asked.await.unwrap_or(Approval::Deny)
-    }
 }

@@ -20,12 +20,14 @@ mod log;
 mod models;
 mod net;
 mod output;
+mod person;
 mod policies;
 mod private;
 mod process;
 mod prompt;
 #[cfg(test)]
 mod reference;
+mod remembered;
 mod retention;
 mod stores;
 mod style;

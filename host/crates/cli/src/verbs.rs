@@ -1,5 +1,6 @@
 //! One room per verb.
 
+pub(crate) mod approvals;
 pub(crate) mod audit;
 pub(crate) mod budget;
 pub(crate) mod cache;

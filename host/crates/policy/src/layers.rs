@@ -7,7 +7,7 @@ mod wording;
 use std::sync::Arc;
 
 use crate::{
-    CacheSettings, ContextSettings, Effect, EgressPolicy, Layer, Limits, LockedPackage, Manifest,
+    ApprovalSettings, CacheSettings, ContextSettings, Effect, EgressPolicy, Layer, Limits, LockedPackage, Manifest,
     ModelSettings, Origin, Policy, Problem, ProviderSettings, RetentionSettings, Rule, Scrub,
     SharedLimits, Sink, TelemetrySettings, UnknownSecrets,
     policy::{PrivacySettings, Settings, ToolPolicy, memory},
@@ -292,6 +292,11 @@ impl Layers {
     /// What is kept of runs and for how long, as [`cache`](Self::cache) is decided.
     pub fn retention(&self) -> RetentionSettings {
         self.settings(|settings| settings.retention.as_ref())
+    }
+
+    /// How persons are asked, as [`cache`](Self::cache) is decided.
+    pub fn approvals(&self) -> ApprovalSettings {
+        self.settings(|settings| settings.approvals.as_ref())
     }
 
     /// Who is told what runs and tools do, as [`cache`](Self::cache) is decided.

@@ -97,6 +97,9 @@ pub use manifest::{
     SecretRequest, ToolDefinition,
 };
 pub use net::{Endpoint, HostPattern, Method, NetScope, PathPattern, Scheme};
+pub use policy::{
+    ANSWER_WAIT, ANSWER_WAIT_RANGE, ApprovalSettings, REMEMBERED, REMEMBERED_RANGE, Remember,
+};
 pub use policy::{BudgetBound, BudgetBounds, BudgetKey, BudgetPeriod, format_usd, parse_usd};
 pub use policy::{
     CACHE_BYTES, CacheSettings, CacheStore, ContextSettings, KEEP_TURNS, MAX_CACHE_TTL,

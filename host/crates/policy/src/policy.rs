@@ -28,6 +28,9 @@ pub use secret::{MAX_HEADER_FORMAT_BYTES, MAX_OAUTH_SCOPES, MAX_SECRETS};
 pub(crate) use secret::{WrittenSecret, suggestion};
 pub(crate) use settings::BudgetTable;
 pub(crate) use settings::{ABOVE, PrivacySettings, SHARED, Settings};
+pub use settings::{
+    ANSWER_WAIT, ANSWER_WAIT_RANGE, ApprovalSettings, REMEMBERED, REMEMBERED_RANGE, Remember,
+};
 pub use settings::{BudgetBound, BudgetBounds, BudgetKey, BudgetPeriod, format_usd, parse_usd};
 pub use settings::{
     CACHE_BYTES, CacheSettings, CacheStore, MAX_CACHE_TTL, MAX_TELEMETRY_HEADERS,

@@ -1,5 +1,7 @@
 //! `toolcell run TASK`.
 
+mod waiting;
+
 use std::{
     fs, io,
     path::{Path, PathBuf},
@@ -7,8 +9,7 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use tokio_util::sync::CancellationToken;
-use toolcell::{CallId, ErrorKind, Sink};
+use toolcell::{Answers, CallId, ErrorKind, Sink};
 use toolcell_agent::{
     Agent, AgentBuilder, AgentError, RunContext, RunOutcome, RunReport, TranscriptError,
     budget::{BudgetKind, Period},
@@ -70,6 +71,7 @@ pub(crate) async fn run(arguments: RunArgs) -> Outcome {
     if arguments.events {
         output::stream_events();
     }
+    waiting::check(&arguments)?;
     let dirs = Dirs::find()?;
     let mut in_force = policies::load(&arguments.policy, &dirs)?;
     let told = Told::prepare(&arguments.context, &mut in_force.layers)?;
@@ -84,8 +86,10 @@ pub(crate) async fn run(arguments: RunArgs) -> Outcome {
     let turns = Turns::new(&arguments.turns, &settings)?;
     let task = arguments.task.as_deref().map(task_text).transpose()?;
     let place = place(&arguments, &dirs)?;
+    let answers = waiting::answers(&arguments, &place)?;
     super::runs::tidy(&dirs, &in_force);
-    let host = hosts::open(&in_force, &dirs, arguments.workers).await?;
+    let host =
+        hosts::open_for_run(&in_force, &dirs, arguments.workers, arguments.approval.park).await?;
     hosts::note_if_empty(&host);
     if let Some(cache) = &cache {
         cache.search(&host.on_the_way_to(Sink::Cache), host.likely_secrets());
@@ -117,14 +121,7 @@ pub(crate) async fn run(arguments: RunArgs) -> Outcome {
     };
     let timeline = Timeline::new(show);
     announce(&place, &in_force.audit, show);
-    let began = work(
-        &agent,
-        task.as_deref(),
-        &place,
-        &timeline,
-        interrupt::token(),
-    )
-    .await;
+    let began = work(&agent, task.as_deref(), &place, &timeline, answers).await;
     timeline.close();
     let counted = caches::counted(cache.as_deref()).await;
     let asked = Asked {
@@ -142,11 +139,12 @@ async fn work(
     task: Option<&str>,
     place: &Place,
     timeline: &Timeline,
-    cancel: CancellationToken,
+    answers: Answers,
 ) -> Result<RunReport, Failure> {
     let context = RunContext {
         events: Some(timeline.sink()),
-        cancel,
+        cancel: interrupt::token(),
+        answers,
         transcript: task.is_some().then(|| place.transcript.clone()),
         ..RunContext::default()
     };
@@ -228,8 +226,12 @@ fn finish(
             Ok(exit::OK)
         }
         // The last event has told it already.
-        (Some(kind), true) => Ok(exit::status(kind)),
+        (Some(kind), true) => Ok(waiting::failure(&report.outcome, None)
+            .map_or_else(|| exit::status(kind), |failure| failure.status())),
         (Some(kind), false) => {
+            if let Some(failure) = waiting::failure(&report.outcome, resume().as_deref()) {
+                return Err(failure.data(data));
+            }
             let resume = resume().map(|resume| first_check(kind, spec, resume));
             Err(outcome_failure(kind, &report.outcome, resume).data(data))
         }
@@ -358,6 +360,9 @@ fn resume_hint(arguments: &RunArgs, spec: &str, place: &Place) -> Option<String>
     }
     if let Some(memory) = &arguments.context.memory {
         command.push_str(&format!(" --memory {}", file(memory)));
+    }
+    if arguments.approval.park {
+        command.push_str(" --park");
     }
     if !place.usual {
         command.push_str(&format!(" --transcript {}", file(&place.transcript)));

@@ -4,6 +4,7 @@
 //! lists tools has no say (`Layers::settings`). A table that is a matter of taste is that of the lowest file
 //! (`Layers::nearest`). `[budget]` and `[privacy]` add up: every file can only be stricter.
 
+mod approvals;
 mod budget;
 mod cache;
 mod context;
@@ -19,6 +20,9 @@ use crate::{
     reader::{Entry, Reader, Section},
 };
 
+pub use approvals::{
+    ANSWER_WAIT, ANSWER_WAIT_RANGE, ApprovalSettings, REMEMBERED, REMEMBERED_RANGE, Remember,
+};
 pub use budget::{BudgetBound, BudgetBounds, BudgetKey, BudgetPeriod, format_usd, parse_usd};
 pub(crate) use budget::{BudgetSettings, BudgetTable};
 pub use cache::{CACHE_BYTES, CacheSettings, CacheStore, MAX_CACHE_TTL};
@@ -66,6 +70,7 @@ pub(crate) struct Settings {
     pub(crate) telemetry: Option<TelemetrySettings>,
     pub(crate) privacy: Option<PrivacySettings>,
     pub(crate) budget: Option<BudgetSettings>,
+    pub(crate) approvals: Option<ApprovalSettings>,
     /// Where this file has tables of [`ABOVE`].
     pub(crate) above: Vec<(&'static str, Rule)>,
 }
@@ -77,6 +82,7 @@ pub(crate) const ABOVE: &[&str] = &[
     CacheSettings::KEY,
     RetentionSettings::KEY,
     TelemetrySettings::KEY,
+    ApprovalSettings::KEY,
 ];
 
 /// The table whose entries several files may add to.
@@ -92,6 +98,7 @@ pub(super) const KEYS: &[&str] = &[
     TelemetrySettings::KEY,
     PrivacySettings::KEY,
     BudgetSettings::KEY,
+    ApprovalSettings::KEY,
 ];
 
 pub(super) fn read(reader: &mut Reader<'_>, root: &Section<'_>) -> Settings {
@@ -104,6 +111,7 @@ pub(super) fn read(reader: &mut Reader<'_>, root: &Section<'_>) -> Settings {
         telemetry: table(reader, root),
         privacy: table(reader, root),
         budget: table(reader, root),
+        approvals: table(reader, root),
         above: above(reader, root),
     }
 }
@@ -125,6 +133,7 @@ pub(super) fn print(settings: &Settings, root: &mut Table) {
     put(root, settings.telemetry.as_ref());
     put(root, settings.privacy.as_ref());
     put(root, settings.budget.as_ref());
+    put(root, settings.approvals.as_ref());
 }
 
 fn table<T: SettingsTable>(reader: &mut Reader<'_>, root: &Section<'_>) -> Option<T> {
