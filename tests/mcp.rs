@@ -37,6 +37,7 @@ struct Client {
     output: tokio::io::Lines<BufReader<ReadHalf<DuplexStream>>>,
     server: JoinHandle<Result<(), Error>>,
     modern: bool,
+    capabilities: Value,
 }
 
 impl Client {
@@ -52,6 +53,7 @@ impl Client {
     fn of(host: ToolHost, modern: bool) -> Self {
         let options = Options {
             instructions: Some("try these".into()),
+            ..Options::default()
         };
         let (ours, theirs) = tokio::io::duplex(1 << 16);
         let (read, write) = tokio::io::split(theirs);
@@ -62,6 +64,7 @@ impl Client {
             output: BufReader::new(read).lines(),
             server,
             modern,
+            capabilities: json!({}),
         }
     }
 
@@ -74,7 +77,7 @@ impl Client {
         let mut client = self;
         if !client.modern {
             let params = json!({
-                "protocolVersion": "2025-11-25", "capabilities": {},
+                "protocolVersion": "2025-11-25", "capabilities": client.capabilities,
                 "clientInfo": { "name": "test", "version": "0" },
             });
             client.ask("begin", "initialize", params).await;
@@ -95,7 +98,8 @@ impl Client {
     async fn request(&mut self, id: &str, method: &str, mut params: Value) {
         if self.modern {
             params["_meta"]["io.modelcontextprotocol/protocolVersion"] = json!("2026-07-28");
-            params["_meta"]["io.modelcontextprotocol/clientCapabilities"] = json!({});
+            params["_meta"]["io.modelcontextprotocol/clientCapabilities"] =
+                self.capabilities.clone();
             params["_meta"]["io.modelcontextprotocol/clientInfo"] =
                 json!({ "name": "test", "version": "0" });
         }
@@ -411,4 +415,195 @@ async fn one_connection_is_one_session() {
         assert!(!denied(&mut other, "env", json!({})).await);
         assert!(denied(&mut other, "echo_back", json!({ "text": "go" })).await);
     }
+}
+
+const ASKS: &str = "[tool.answers]\napprove = \"ask\"\n[tool.env]\nenv = { GREETING = \"hi\" }\n";
+
+/// A client that shows forms, or not, in front of tools of which some need a person's consent.
+async fn asked(modern: bool, forms: bool) -> Client {
+    let mut client = Client::of(host(ASKS, &["answers", "env"]).await, modern);
+    if forms {
+        client.capabilities = json!({ "elicitation": {} });
+    }
+    client.begin().await
+}
+
+fn sum(a: u32) -> Value {
+    json!({ "name": "answers_add", "arguments": { "a": a, "b": 2 } })
+}
+
+fn yes(word: &str) -> Value {
+    json!({ "action": "accept", "content": { "answer": word } })
+}
+
+#[tokio::test]
+async fn who_shows_no_forms_is_denied_with_a_clear_text() {
+    for modern in [false, true] {
+        let mut client = asked(modern, false).await;
+        let result = client.ask("1", "tools/call", sum(1)).await["result"].clone();
+        assert_eq!(result["isError"], true, "{result}");
+        let text = result["content"][0]["text"].as_str().unwrap();
+        assert!(text.contains("nobody is there to be asked"), "{text}");
+    }
+}
+
+impl Client {
+    /// Makes a call, answers the question that comes, and gives the call's result.
+    async fn consents(&mut self, params: Value, answer: Value) -> Value {
+        self.request("call", "tools/call", params).await;
+        let question = self.read().await;
+        assert_eq!(question["method"], "elicitation/create", "{question}");
+        self.send(&json!({ "jsonrpc": "2.0", "id": question["id"], "result": answer }))
+            .await;
+        let result = self.read().await;
+        assert_eq!(result["id"], "call", "{result}");
+        result["result"].clone()
+    }
+}
+
+#[tokio::test]
+async fn an_older_client_is_asked_while_the_call_waits() {
+    let mut client = asked(false, true).await;
+    client.request("call", "tools/call", sum(1)).await;
+    let question = client.read().await;
+    assert_eq!(question["method"], "elicitation/create");
+    let params = &question["params"];
+    let message = params["message"].as_str().unwrap();
+    assert!(message.contains("answers_add wants: call"), "{message}");
+    assert!(message.contains("rule: toolcell.toml:2 tool.answers.approve"));
+    let words = &params["requestedSchema"]["properties"]["answer"]["enum"];
+    assert_eq!(
+        *words,
+        json!(["allow once", "allow for this session", "deny"])
+    );
+    client
+        .send(&json!({ "jsonrpc": "2.0", "id": question["id"], "result": yes("allow once") }))
+        .await;
+    let result = client.read().await["result"].clone();
+    assert_eq!(result["structuredContent"], json!({ "sum": 3 }));
+
+    for nonsense in [
+        yes("deny"),
+        yes("yes"),
+        json!({ "action": "accept" }),
+        json!({ "action": "decline", "content": { "answer": "allow once" } }),
+        json!({ "action": "whatever" }),
+        json!({ "answer": "allow once" }),
+    ] {
+        let result = client.consents(sum(1), nonsense.clone()).await;
+        assert_eq!(result["isError"], true, "{nonsense}");
+    }
+    // For the session: this tool, and no other one of the package.
+    client.consents(sum(1), yes("allow for this session")).await;
+    let result = client.ask("1", "tools/call", sum(5)).await["result"].clone();
+    assert_eq!(result["structuredContent"], json!({ "sum": 7 }));
+    let show = json!({ "name": "answers_show", "arguments": {} });
+    let result = client.consents(show, yes("deny")).await;
+    assert_eq!(result["isError"], true);
+}
+
+/// The question that a newer client gets in the place of a result, and the name to go on under.
+fn required(answer: &Value) -> (Value, String) {
+    let result = &answer["result"];
+    assert_eq!(result["resultType"], "input_required", "{answer}");
+    let question = result["inputRequests"]["approval"].clone();
+    assert_eq!(question["method"], "elicitation/create");
+    (
+        question,
+        result["requestState"].as_str().unwrap().to_owned(),
+    )
+}
+
+fn again(mut params: Value, state: &str, answer: Option<Value>) -> Value {
+    params["requestState"] = json!(state);
+    if let Some(answer) = answer {
+        params["inputResponses"] = json!({ "approval": answer });
+    }
+    params
+}
+
+#[tokio::test]
+async fn a_newer_client_makes_its_call_again_with_the_answer() {
+    let mut client = asked(true, true).await;
+    let first = client.ask("1", "tools/call", sum(1)).await;
+    let (question, state) = required(&first);
+    let message = question["params"]["message"].as_str().unwrap();
+    assert!(message.contains("answers_add wants: call"), "{message}");
+    assert_eq!(state.len(), 64);
+    let params = again(sum(1), &state, Some(yes("allow once")));
+    let answer = client.ask("2", "tools/call", params.clone()).await;
+    assert_eq!(answer["result"]["structuredContent"], json!({ "sum": 3 }));
+    // A name counts once.
+    let replayed = client.ask("3", "tools/call", params).await;
+    assert_eq!(replayed["error"]["code"], -32602, "{replayed}");
+
+    // Without an answer the question comes again, under another name.
+    let (_, state) = required(&client.ask("4", "tools/call", sum(1)).await);
+    let (_, other) = required(
+        &client
+            .ask("5", "tools/call", again(sum(1), &state, None))
+            .await,
+    );
+    assert_ne!(state, other);
+    let nonsense = again(sum(1), &other, Some(json!("allow once")));
+    let denied = client.ask("6", "tools/call", nonsense).await;
+    assert_eq!(denied["result"]["isError"], true, "{denied}");
+
+    let (_, state) = required(&client.ask("7", "tools/call", sum(1)).await);
+    let session = again(sum(1), &state, Some(yes("allow for this session")));
+    client.ask("8", "tools/call", session).await;
+    let answer = client.ask("9", "tools/call", sum(5)).await;
+    assert_eq!(answer["result"]["structuredContent"], json!({ "sum": 7 }));
+}
+
+/// A consent is for the call that was shown. Whoever knows its name can neither change it nor take it elsewhere.
+#[tokio::test]
+async fn a_consent_cannot_be_moved_to_another_call_or_connection() {
+    let mut client = asked(true, true).await;
+    let (_, state) = required(&client.ask("1", "tools/call", sum(1)).await);
+    let show = json!({ "name": "answers_show", "arguments": {} });
+    for other in [sum(2), show, json!({ "name": "answers_add" })] {
+        let moved = again(other, &state, Some(yes("allow once")));
+        let refused = client.ask("2", "tools/call", moved).await;
+        assert_eq!(refused["error"]["code"], -32602, "{refused}");
+    }
+    let mut stranger = asked(true, true).await;
+    for forged in [state.as_str(), "", &"0".repeat(64)] {
+        let params = again(sum(1), forged, Some(yes("allow once")));
+        let refused = stranger.ask("3", "tools/call", params).await;
+        assert_eq!(refused["error"]["code"], -32602, "{refused}");
+    }
+    // The call itself still waits.
+    let params = again(sum(1), &state, Some(yes("allow once")));
+    let answer = client.ask("4", "tools/call", params).await;
+    assert_eq!(answer["result"]["structuredContent"], json!({ "sum": 3 }));
+}
+
+#[tokio::test]
+async fn so_many_calls_wait_and_no_more() {
+    let policy = "[tool.answers]\napprove = \"ask\"\nlimits = { questions = 256 }\n[session]\nquestions = 256\n[host]\nquestions = 256\n";
+    let mut client = Client::of(host(policy, &["answers"]).await, true);
+    client.capabilities = json!({ "elicitation": { "form": {} } });
+    for number in 0..64 {
+        required(
+            &client
+                .ask(&number.to_string(), "tools/call", sum(number))
+                .await,
+        );
+    }
+    let denied = client.ask("one more", "tools/call", sum(64)).await;
+    assert_eq!(denied["result"]["isError"], true, "{denied}");
+}
+
+/// Nobody who answers in time is nobody, and a late answer is for nothing.
+#[tokio::test]
+async fn a_question_to_a_client_is_given_up_in_time() {
+    let mut client = asked(true, true).await;
+    let (_, state) = required(&client.ask("1", "tools/call", sum(1)).await);
+    tokio::time::pause();
+    tokio::time::advance(std::time::Duration::from_secs(301)).await;
+    tokio::time::resume();
+    let late = again(sum(1), &state, Some(yes("allow once")));
+    let refused = client.ask("2", "tools/call", late).await;
+    assert_eq!(refused["error"]["code"], -32602, "{refused}");
 }

@@ -435,7 +435,7 @@ pub struct CallContext {
     pub session: Option<SessionId>,
     /// Whose call it is: secrets are looked up for this tenant. Default: the embedder has none.
     pub tenant: Option<TenantId>,
-    /// Who is asked where a rule says `ask`, instead of the host's own approver.
+    /// Who is asked where a rule says `ask` and the host has no approver, or its approver says [`Approval::Nobody`].
     pub approver: Option<SharedApprover>,
     /// Answers that were given to questions of this call before it asks them.
     pub answers: Answers,

@@ -82,6 +82,11 @@ pub use toolcell_policy::{
 #[doc = include_str!("../../README.md")]
 struct Readme;
 
+/// Runs the example of the guide to questions.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/approvals.md")]
+struct Approvals;
+
 /// Runs the examples of the guide for embedders.
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/embedding.md")]

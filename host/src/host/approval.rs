@@ -25,7 +25,8 @@ pub(super) struct Asking {
     pub(super) shared: Arc<Shared>,
     pub(super) about: Arc<About>,
     first: First,
-    approver: Option<SharedApprover>,
+    /// Who is asked, one after the other while nobody is there.
+    approvers: Vec<SharedApprover>,
     recorder: Recorder,
     tenant: Option<TenantId>,
     input_preview: String,
@@ -101,10 +102,10 @@ impl Asking {
         caller: Caller<'_>,
         input: &str,
     ) -> Self {
-        let approver = asker.context.approver.as_ref();
-        let approver = approver.or(shared.approver.as_ref());
+        let approvers = [shared.approver.as_ref(), asker.context.approver.as_ref()];
+        let approvers: Vec<_> = approvers.into_iter().flatten().cloned().collect();
         // It is searched before it is cut: half of a secret would not be found.
-        let input = match approver.is_some() || !asker.context.answers.is_empty() {
+        let input = match !approvers.is_empty() || !asker.context.answers.is_empty() {
             true => shared.redaction().text(input),
             false => Cow::Borrowed(""),
         };
@@ -112,7 +113,7 @@ impl Asking {
             shared: Arc::clone(shared),
             about: Arc::clone(asker.about),
             first: asker.first.clone(),
-            approver: approver.cloned(),
+            approvers,
             recorder: asker.recorder.clone(),
             tenant: asker.context.tenant.clone(),
             input_preview: input.chars().take(PREVIEW_CHARS).collect(),
@@ -166,15 +167,20 @@ impl Asking {
             let rule = format!("approver: given before as {}", request.id);
             return self.answered(&request, access, allow, "given before", &rule);
         }
-        let Some(approver) = &self.approver else {
+        if self.approvers.is_empty() {
             return Answer::Nobody;
-        };
+        }
         self.first.open(&request);
         self.recorder.emit(CallEvent::Asked {
             request: Box::new(request.clone()),
             unbegun: !question.begun && !self.nested,
         });
-        let approval = approver.ask(&request).await;
+        let mut approval = Approval::Nobody;
+        for approver in &self.approvers {
+            if approval == Approval::Nobody {
+                approval = approver.ask(&request).await;
+            }
+        }
         self.first.close(&request.id);
         match approval {
             Approval::Allow => self.answered(&request, access, true, "approver", "approver"),

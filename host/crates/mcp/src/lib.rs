@@ -10,10 +10,14 @@
 //! # }
 //! ```
 
+mod aside;
+mod ask;
 mod clean;
 mod convert;
 mod progress;
 mod server;
+
+use std::time::Duration;
 
 pub use progress::LIKELY_SECRETS;
 use rmcp::{ServiceExt as _, service::ServerInitializeError};
@@ -25,7 +29,12 @@ use toolcell::ToolHost;
 pub struct Options {
     /// What a client may tell its model about these tools as a whole.
     pub instructions: Option<String>,
+    /// How long a person at the client has to answer a question; then it may not happen. Default: 5 minutes.
+    pub answer_wait: Option<Duration>,
 }
+
+/// How long a person has to answer where nothing else is said.
+const ANSWER_WAIT: Duration = Duration::from_secs(5 * 60);
 
 /// Why serving ended before the client was gone.
 #[derive(Debug, thiserror::Error)]

@@ -1,18 +1,26 @@
 //! The requests that a client may send.
 
+use std::time::Duration;
+
 use rmcp::{
     ErrorData, RoleServer, ServerHandler,
     model::{
         CacheScope, CallToolRequestParams, CallToolResponse, CustomRequest, CustomResult,
-        ErrorCode, Implementation, ListToolsResult, PaginatedRequestParams, ProtocolVersion,
-        ServerCapabilities, ServerConfig,
+        ErrorCode, Implementation, InputResponses, ListToolsResult, PaginatedRequestParams,
+        ProtocolVersion, ServerCapabilities, ServerConfig,
     },
     service::RequestContext,
 };
 use serde_json::Value;
-use toolcell::{CallContext, ErrorKind, SessionId, ToolCall, ToolHost};
+use toolcell::{CallContext, ErrorKind, SessionId, SharedApprover, ToolCall, ToolHost, ToolResult};
 
-use crate::{Options, convert, progress};
+use crate::{
+    ANSWER_WAIT, Options,
+    aside::{Calls, Came, Gone, Running, Wanted},
+    ask::{self, Allowed, Now},
+    convert,
+    progress::{self, Reports},
+};
 
 /// How long a client may keep the list of tools, in milliseconds: a minute, so that it notices an update soon.
 const LIST_TTL_MS: u64 = 60_000;
@@ -23,6 +31,10 @@ pub(crate) struct ToolServer {
     options: Options,
     /// There is one server for each connection, and so one session.
     session: SessionId,
+    /// What the person at the client allowed for this session.
+    allowed: Allowed,
+    /// The calls that wait for that person.
+    calls: Calls,
 }
 
 impl ToolServer {
@@ -31,8 +43,96 @@ impl ToolServer {
             host,
             options,
             session: SessionId::random(),
+            allowed: Allowed::default(),
+            calls: Calls::default(),
         }
     }
+
+    fn wait(&self) -> Duration {
+        self.options.answer_wait.unwrap_or(ANSWER_WAIT)
+    }
+
+    /// A call whose client may be asked while it runs, or not at all.
+    async fn call_through(
+        &self,
+        wanted: Wanted,
+        surroundings: CallContext,
+        reports: Reports,
+        context: &RequestContext<RoleServer>,
+    ) -> Result<CallToolResponse, ErrorData> {
+        let call = ToolCall::new(wanted.tool, Value::Object(wanted.arguments));
+        let running = self.host.call_with(call, &surroundings);
+        let result = progress::forward(running, reports, &context.peer).await;
+        answer(result, is_modern(context))
+    }
+
+    /// A call that is put aside when it asks.
+    async fn call_aside(
+        &self,
+        mut running: Running,
+        reports: Reports,
+        context: &RequestContext<RoleServer>,
+    ) -> Result<CallToolResponse, ErrorData> {
+        let going = running.go_on(&context.ct);
+        let mut came = progress::forward(going, reports, &context.peer).await;
+        loop {
+            let question = match came {
+                Came::Ended(Ok(result)) => return answer(result, true),
+                Came::Ended(Err(error)) => return Err(failed(&error)),
+                Came::Asks(question) => question,
+            };
+            match self.calls.put(running, question, self.wait()) {
+                Ok(required) => return Ok(required.into()),
+                // The question was dropped, so nobody answers it.
+                Err(back) => running = back,
+            }
+            came = running.go_on(&context.ct).await;
+        }
+    }
+
+    /// Goes on with a call that was put aside.
+    async fn call_again(
+        &self,
+        name: &str,
+        wanted: &Wanted,
+        responses: Option<&InputResponses>,
+        context: &RequestContext<RoleServer>,
+    ) -> Result<CallToolResponse, ErrorData> {
+        match self.calls.take(name, wanted, responses) {
+            Ok((running, None)) => self.call_aside(running, None, context).await,
+            Ok((running, Some(question))) => match self.calls.put(running, question, self.wait()) {
+                Ok(required) => Ok(required.into()),
+                Err(running) => self.call_aside(running, None, context).await,
+            },
+            Err(gone) => {
+                let message = match gone {
+                    Gone::Unknown => "no call waits under this `requestState`; make the call again",
+                    Gone::Other => "this `requestState` belongs to another call",
+                };
+                Err(ErrorData::invalid_params(message, None))
+            }
+        }
+    }
+}
+
+/// What a client is told of a call that ended.
+fn answer(
+    result: toolcell::Result<ToolResult>,
+    modern: bool,
+) -> Result<CallToolResponse, ErrorData> {
+    let result = result.map_err(|error| failed(&error))?;
+    match &result.failure {
+        Some(failure) if failure.kind == ErrorKind::UnknownTool => {
+            Err(ErrorData::invalid_params(failure.message.clone(), None))
+        }
+        _ => Ok(convert::result(result, modern).into()),
+    }
+}
+
+/// What went wrong inside the host is for its operator, not for whoever is connected.
+fn failed(error: &dyn std::error::Error) -> ErrorData {
+    tracing::error!(%error, "the call could not be carried out");
+    ErrorData::internal_error("the tool host failed; its log says why", None)
 }
 
 impl ServerHandler for ToolServer {
@@ -70,30 +170,36 @@ impl ServerHandler for ToolServer {
         request: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
-        let input = Value::Object(request.arguments.unwrap_or_default());
-        let call = ToolCall::new(request.name, input);
-        let modern = is_modern(&context);
+        let wanted = Wanted {
+            tool: request.name.into_owned(),
+            arguments: request.arguments.unwrap_or_default(),
+        };
+        if let Some(name) = &request.request_state {
+            let responses = request.input_responses.as_ref();
+            return self.call_again(name, &wanted, responses, &context).await;
+        }
         let (events, reports) = progress::channel(context.meta.get_progress_token());
-        let surroundings = CallContext {
+        let mut surroundings = CallContext {
             cancel: context.ct.clone(),
             events: Some(events),
             session: Some(self.session.clone()),
             ..CallContext::default()
         };
-        let running = self.host.call_with(call, &surroundings);
-        let result = progress::forward(running, reports, &context.peer)
-            .await
-            .map_err(|error| {
-                // What went wrong inside the host is for its operator, not for whoever is connected.
-                tracing::error!(%error, "the call could not be carried out");
-                ErrorData::internal_error("the tool host failed; its log says why", None)
-            })?;
-        match &result.failure {
-            Some(failure) if failure.kind == ErrorKind::UnknownTool => {
-                Err(ErrorData::invalid_params(failure.message.clone(), None))
-            }
-            _ => Ok(convert::result(result, modern).into()),
+        let asks = ask::shows_forms(context.client_capabilities().as_ref());
+        if asks && is_modern(&context) {
+            let running =
+                Running::begin(&self.host, wanted, surroundings, &self.allowed, self.wait());
+            return self.call_aside(running, reports, &context).await;
         }
+        if asks {
+            surroundings.approver = Some(SharedApprover::new(Now {
+                peer: context.peer.clone(),
+                allowed: self.allowed.clone(),
+                wait: self.wait(),
+            }));
+        }
+        self.call_through(wanted, surroundings, reports, &context)
+            .await
     }
 
     /// rmcp passes on as custom what it does not know, and also what it knows in a shape that it does not.

@@ -7,9 +7,9 @@ mod wording;
 use std::sync::Arc;
 
 use crate::{
-    ApprovalSettings, CacheSettings, ContextSettings, Effect, EgressPolicy, Layer, Limits, LockedPackage, Manifest,
-    ModelSettings, Origin, Policy, Problem, ProviderSettings, RetentionSettings, Rule, Scrub,
-    SharedLimits, Sink, TelemetrySettings, UnknownSecrets,
+    ApprovalSettings, CacheSettings, ContextSettings, Effect, EgressPolicy, Layer, Limits,
+    LockedPackage, Manifest, ModelSettings, Origin, Policy, Problem, ProviderSettings,
+    RetentionSettings, Rule, Scrub, SharedLimits, Sink, TelemetrySettings, UnknownSecrets,
     policy::{PrivacySettings, Settings, ToolPolicy, memory},
     secrets::{DEFAULT_ARGUMENTS, DEFAULT_COMBINE},
 };

@@ -200,7 +200,7 @@ async fn a_remembered_answer_is_on_record_with_its_rule() {
 
 #[tokio::test]
 async fn a_call_may_bring_its_own_approver() {
-    let Setup { host, asked, .. } = setup(ASK, Approval::Deny, &[]).await;
+    let Setup { host, asked, .. } = setup(ASK, Approval::Nobody, &[]).await;
     let own = Asked::default();
     let context = CallContext {
         approver: Some(crate::SharedApprover::new(Says(
@@ -212,8 +212,12 @@ async fn a_call_may_bring_its_own_approver() {
     assert!(!host.call_with(asks(), &context).await.unwrap().is_error());
     assert_eq!(
         (asked.lock().unwrap().len(), own.lock().unwrap().len()),
-        (0, 1)
+        (1, 1)
     );
+    // Whoever is asked on behalf of the host decides.
+    let Setup { host, .. } = setup(ASK, Approval::Deny, &[]).await;
+    assert!(host.call_with(asks(), &context).await.unwrap().is_error());
+    assert_eq!(own.lock().unwrap().len(), 1);
 }
 
 /// A question that is open when everything is stopped is the one that the call waits for.

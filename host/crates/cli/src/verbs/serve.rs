@@ -13,9 +13,13 @@ pub(crate) async fn serve(arguments: ServeArgs) -> Outcome {
     telemetry::start(&arguments.telemetry, &in_force, &dirs).await?;
     let host = hosts::open(&in_force, &dirs, arguments.workers).await?;
     hosts::note_if_empty(&host);
+    let options = toolcell_mcp::Options {
+        answer_wait: Some(in_force.layers.approvals().wait()),
+        ..toolcell_mcp::Options::default()
+    };
     let stop = interrupt::token();
     tokio::select! {
-        served = toolcell_mcp::serve_stdio(host, toolcell_mcp::Options::default()) => {
+        served = toolcell_mcp::serve_stdio(host, options) => {
             served.map_err(|error| {
                 Failure::new(ErrorKind::InvalidInput, error.to_string())
                     .help("`serve --stdio` is started by an MCP client, which speaks to it on standard input and output")
