@@ -10,6 +10,8 @@
 
 mod common;
 
+use std::time::Duration;
+
 use common::{builder, guest};
 use serde_json::{Value, json};
 use tokio::{
@@ -51,9 +53,14 @@ impl Client {
 
     /// A connection to a host.
     fn of(host: ToolHost, modern: bool) -> Self {
+        Self::waiting(host, modern, None)
+    }
+
+    /// The same, where a person has so long to answer.
+    fn waiting(host: ToolHost, modern: bool, answer_wait: Option<Duration>) -> Self {
         let options = Options {
             instructions: Some("try these".into()),
-            ..Options::default()
+            answer_wait,
         };
         let (ours, theirs) = tokio::io::duplex(1 << 16);
         let (read, write) = tokio::io::split(theirs);
@@ -598,11 +605,15 @@ async fn so_many_calls_wait_and_no_more() {
 /// Nobody who answers in time is nobody, and a late answer is for nothing.
 #[tokio::test]
 async fn a_question_to_a_client_is_given_up_in_time() {
-    let mut client = asked(true, true).await;
+    let host = host(ASKS, &["answers"]).await;
+    let short = Some(Duration::from_millis(20));
+    let mut client = Client::waiting(host.clone(), true, short);
+    client.capabilities = json!({ "elicitation": {} });
+    let mut client = client.begin().await;
     let (_, state) = required(&client.ask("1", "tools/call", sum(1)).await);
-    tokio::time::pause();
-    tokio::time::advance(std::time::Duration::from_secs(301)).await;
-    tokio::time::resume();
+    while host.admission_report().questions > 0 {
+        tokio::task::yield_now().await;
+    }
     let late = again(sum(1), &state, Some(yes("allow once")));
     let refused = client.ask("2", "tools/call", late).await;
     assert_eq!(refused["error"]["code"], -32602, "{refused}");

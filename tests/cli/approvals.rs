@@ -198,7 +198,7 @@ fn a_run_goes_on_elsewhere_and_asks_anew_where_the_rule_is_another() {
             "moved.jsonl",
         ];
         let shown = other.run(&resume(&run, &more)).exits(status);
-        assert_eq!(shown.stderr.contains(&question), false, "{shown}");
+        assert!(!shown.stderr.contains(&question), "{shown}");
     }
 }
 

@@ -78,7 +78,7 @@ fn what_is_wrong_with_the_request_is_not_hidden_behind_another_model() {
 fn half_an_answer_is_no_output() {
     let api = Api::start(|number, _| {
         let Answer::Whole(status, media, events) = Answer::turn("Hello.", 10, 5) else {
-            unreachable!()
+            panic!("a turn is a whole answer")
         };
         let end = match number {
             0 => events.find("event: content_block_stop").unwrap(),
