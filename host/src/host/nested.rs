@@ -49,7 +49,12 @@ impl Callee for Nested {
             let call = ToolCall::new(name, input);
             let (call_id, tool) = (call.id.clone(), call.tool.clone());
             let first = Some(&self.first);
-            match self.shared.call(call, &self.context, nesting, first).await {
+            let called = self.shared.call(call, &self.context, nesting, first).await;
+            if self.first.cancel().is_cancelled() {
+                // The caller is being ended too. It must not go on with half an answer, nor answer itself.
+                return std::future::pending().await;
+            }
+            match called {
                 Ok(result) => result,
                 // The log that took no record of this call will take none of its caller, whose result is withheld. What
                 // went wrong may name paths of the host, and is not for a tool.
