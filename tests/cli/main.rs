@@ -14,6 +14,7 @@ mod api;
 mod approvals;
 mod attacks;
 mod audit;
+mod batch;
 mod budget;
 mod cache;
 mod calls;

@@ -121,6 +121,7 @@ fn dispatch(verb: Verb) -> Outcome {
     match verb {
         Verb::Approvals(verb) => verbs::approvals::approvals(verb),
         Verb::Audit(verb) => verbs::audit::audit(verb),
+        Verb::Batch(arguments) => block_on(verbs::batch::batch(*arguments)),
         Verb::Budget(verb) => block_on(verbs::budget::budget(verb)),
         Verb::Cache(verb) => block_on(verbs::cache::cache(verb)),
         Verb::Completions(arguments) => verbs::completions::completions(&arguments),

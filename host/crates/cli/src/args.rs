@@ -1,6 +1,7 @@
 //! The command line, as clap reads it. Help texts live here and nowhere else.
 
 mod approvals;
+mod batch;
 mod budget;
 mod cache;
 mod care;
@@ -18,6 +19,7 @@ use clap::{
 use toolcell::{ConfinementLevel, Isolation};
 
 pub(crate) use approvals::{ApprovalOptions, ApprovalsVerb};
+pub(crate) use batch::{BatchArgs, Via};
 pub(crate) use budget::{BudgetOptions, BudgetVerb, Whose};
 pub(crate) use cache::{CacheOptions, CacheVerb, CacheWhich};
 pub(crate) use care::CareOptions;
@@ -70,6 +72,8 @@ pub(crate) enum Verb {
     Demo(DemoArgs),
     /// Let an agent work on a task
     Run(Box<RunArgs>),
+    /// Let agents work on many tasks
+    Batch(Box<BatchArgs>),
     /// Call one tool
     Call(CallArgs),
     /// Offer the tools to a client of the Model Context Protocol
@@ -119,7 +123,7 @@ pub(crate) enum Verb {
 
 /// The verbs in their groups, as help shows them. A test holds that none is forgotten.
 pub(crate) const GROUPS: &[(&str, &[&str])] = &[
-    ("Run", &["demo", "run", "call", "serve"]),
+    ("Run", &["demo", "run", "batch", "call", "serve"]),
     ("Author", &["inspect"]),
     (
         "Secure",

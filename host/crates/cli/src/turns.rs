@@ -81,6 +81,16 @@ impl Turns {
         })
     }
 
+    /// How each turn is wanted.
+    pub(crate) fn options(&self) -> &TurnOptions {
+        &self.options
+    }
+
+    /// The longest answer of one turn, in tokens.
+    pub(crate) fn max_output(&self) -> u32 {
+        self.max_output
+    }
+
     /// Tells an agent.
     pub(crate) fn of(&self, builder: AgentBuilder) -> AgentBuilder {
         builder

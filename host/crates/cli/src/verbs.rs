@@ -2,6 +2,7 @@
 
 pub(crate) mod approvals;
 pub(crate) mod audit;
+pub(crate) mod batch;
 pub(crate) mod budget;
 pub(crate) mod cache;
 pub(crate) mod call;
