@@ -89,7 +89,7 @@ fn a_file_is_never_overwritten_by_mistake() {
 fn what_cannot_be_done_is_said() {
     let _dir = place();
     create("/memories/a", "one\none\n");
-    for (input, words) in [
+    say(&[
         (json!({ "command": "view" }), "`view` needs `path`"),
         (
             json!({ "command": "create", "path": "/memories/c" }),
@@ -127,6 +127,14 @@ fn what_cannot_be_done_is_said() {
             json!({ "command": "view", "path": "/memories/a", "view_range": [1, 3] }),
             "from 1 to 2",
         ),
+    ]);
+}
+
+#[test]
+fn a_change_that_cannot_be_made_is_said() {
+    let _dir = place();
+    create("/memories/a", "one\none\n");
+    say(&[
         (
             json!({ "command": "str_replace", "path": "/memories/a", "old_str": "x" }),
             "does not appear",
@@ -159,7 +167,12 @@ fn what_cannot_be_done_is_said() {
             json!({ "command": "rename", "old_path": "/memories", "new_path": "/memories/c" }),
             "cannot be renamed",
         ),
-    ] {
+    ]);
+}
+
+/// Each of these is refused with these words.
+fn say(cases: &[(Value, &str)]) {
+    for (input, words) in cases {
         let told = refused(input.clone());
         assert!(told.contains(words), "{input}: {told}");
     }

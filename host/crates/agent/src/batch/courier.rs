@@ -27,6 +27,9 @@ use crate::{
     wire::{ModelRequest, TurnOptions},
 };
 
+/// What a turn of a batch costs where the catalog does not say, in percent of its usual price.
+const USUAL_PERCENT: u8 = 50;
+
 /// How long until a batch is looked at again, at first and at most.
 const FIRST_LOOK: Duration = Duration::from_secs(1);
 const LAST_LOOK: Duration = Duration::from_secs(60);
@@ -177,9 +180,12 @@ impl Courier {
             .ok_or_else(|| BatchError::Config(format!("{model} has no API for batches")))
     }
 
+    /// What a turn of a batch costs.
     fn price(&self, model: &str) -> Option<Price> {
         let id = model.split_once(':').map_or(model, |(_, id)| id);
-        self.catalog.price(id, self.today.as_deref())
+        let share = self.catalog.info(id).batch_percent;
+        let price = self.catalog.price(id, self.today.as_deref())?;
+        Some(price.at_percent(share.unwrap_or(USUAL_PERCENT)))
     }
 
     /// Makes parts of the tasks that have no line and are in no part.
@@ -249,22 +255,16 @@ impl Courier {
     }
 }
 
-/// The most that a request of a batch can use, at half the price.
+/// The most that a request of a batch can use.
 fn worst(request: &ModelRequest, price: Option<&Price>) -> Amount {
     let (prompt, output) = (estimate(request), u64::from(request.max_tokens));
     Amount {
         turns: 1,
         calls: 0,
         tokens: prompt.saturating_add(output),
-        cost_micro_usd: price.map_or(0, |price| {
-            half(price.worst_micro_usd(prompt, output, false))
-        }),
+        cost_micro_usd: price.map_or(0, |price| price.worst_micro_usd(prompt, output, false)),
         time_ms: 0,
     }
-}
-
-fn half(cost: u64) -> u64 {
-    cost.div_ceil(2)
 }
 
 /// One round: everything that is needed on the way.
@@ -511,7 +511,7 @@ impl Way<'_, '_> {
         match result {
             BatchResult::Answered(reply) => {
                 let price = self.courier.price(model);
-                let cost = price.map(|price| half(price.cost_micro_usd(&reply.usage)));
+                let cost = price.map(|price| price.cost_micro_usd(&reply.usage));
                 *spent = spent.plus(&Amount {
                     turns: 1,
                     tokens: reply.usage.total_tokens(),

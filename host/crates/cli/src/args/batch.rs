@@ -4,7 +4,10 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum, ValueHint};
 
-use super::{BudgetOptions, ModelOptions, PolicyOptions, WorkerOptions};
+use super::{
+    BudgetOptions, CacheOptions, CareOptions, ModelOptions, PolicyOptions, TelemetryOptions,
+    WorkerOptions,
+};
 use crate::env;
 
 /// How tasks are sent.
@@ -53,9 +56,15 @@ pub(crate) struct BatchArgs {
     #[command(flatten)]
     pub(crate) turns: ModelOptions,
     #[command(flatten)]
+    pub(crate) care: CareOptions,
+    #[command(flatten)]
+    pub(crate) cache: CacheOptions,
+    #[command(flatten)]
     pub(crate) budget: BudgetOptions,
     #[command(flatten)]
     pub(crate) policy: PolicyOptions,
     #[command(flatten)]
     pub(crate) workers: WorkerOptions,
+    #[command(flatten)]
+    pub(crate) telemetry: TelemetryOptions,
 }

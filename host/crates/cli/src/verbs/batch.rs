@@ -7,17 +7,18 @@ use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
-use toolcell::{ErrorKind, ToolHost};
+use toolcell::{ErrorKind, Sink, ToolHost};
 use toolcell_agent::{
     Catalog,
     batch::{BatchError, Courier, CourierEnd, Results, Sent, Task, Ticket},
+    cache::ResponseCache,
     model::{ModelProvider, RealTimer},
 };
 
 use crate::{
     app::Outcome,
     args::{BatchArgs, Via},
-    budgets,
+    budgets, caches,
     dirs::Dirs,
     env, exit,
     failure::Failure,
@@ -26,6 +27,7 @@ use crate::{
     output, policies,
     policies::InForce,
     style::{self, paint},
+    telemetry,
     turns::Turns,
 };
 use place::Place;
@@ -58,7 +60,11 @@ struct Batch<'a> {
 pub(crate) async fn batch(arguments: BatchArgs) -> Outcome {
     let dirs = Dirs::find()?;
     let in_force = policies::load(&arguments.policy, &dirs)?;
-    let models = Models::new(&in_force.layers, &dirs);
+    telemetry::start(&arguments.telemetry, &in_force, &dirs).await?;
+    let cache = caches::for_run(&in_force, &dirs, arguments.cache.cache.as_deref()).await?;
+    let models = Models::new(&in_force.layers, &dirs)
+        .caching(cache.clone())
+        .careful(&arguments.care)?;
     let (place, ticket) = match arguments.resume.as_ref().or(arguments.give_up.as_ref()) {
         Some(id) => Place::again(id, &dirs)?,
         None => {
@@ -77,6 +83,9 @@ pub(crate) async fn batch(arguments: BatchArgs) -> Outcome {
     let host = hosts::start(&in_force, &dirs, arguments.workers, None)?;
     if !began.no_tools {
         host.load_policy_tools().await?;
+    }
+    if let Some(cache) = &cache {
+        cache.search(&host.on_the_way_to(Sink::Cache), host.likely_secrets());
     }
     let mut results = Results::open(&ticket.out, host.redaction()).map_err(|it| failed(&it))?;
     let again = if arguments.retry_failed {
@@ -110,7 +119,21 @@ pub(crate) async fn batch(arguments: BatchArgs) -> Outcome {
         Via::Batch => batch.through_the_provider().await,
         _ => batch.one_by_one().await,
     };
+    tell_saved(cache.as_deref()).await;
     batch.finish(ended)
+}
+
+/// Says what the cache was good for.
+async fn tell_saved(cache: Option<&ResponseCache>) {
+    let Some(counts) = caches::counted(cache).await else {
+        return;
+    };
+    let found = counts.hits.saturating_add(counts.shared);
+    if found > 0 {
+        let turns = style::count(usize::try_from(found).unwrap_or(usize::MAX), "turn");
+        let saved = super::cache::saved(&counts);
+        output::note(format!("{turns} from the cache, which saved {saved}"));
+    }
 }
 
 fn word(via: Via) -> &'static str {
